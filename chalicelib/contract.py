@@ -320,9 +320,19 @@ _LEDGER_KEY = re.compile(
 )
 
 
-def commit_body(state: str, attempt: str, manifest: List[Dict[str, Any]]) -> str:
-    """The JSON of a commit: `state` is "publishing" or "published"; `attempt` names the publisher;
-    `manifest` is a list of {"name", "size", "sha256"}."""
+def commit_body(
+    state: str, attempt: str, manifest: List[Dict[str, Any]], leftovers: Iterable[str] = ()
+) -> str:
+    """The JSON of a commit: `state` is "publishing" or "published"; `attempt` names the publisher,
+    "" if it gave up; `manifest` is a list of {"name", "size", "sha256"}; `leftovers` are files of
+    earlier attempts that don't belong to the manifest and have to be removed."""
     return json.dumps(
-        {"v": 1, "state": state, "attempt": attempt, "files": manifest}, separators=(",", ":")
+        {
+            "v": 1,
+            "state": state,
+            "attempt": attempt,
+            "files": manifest,
+            "leftovers": sorted(leftovers),
+        },
+        separators=(",", ":"),
     )

@@ -79,6 +79,10 @@ class NotFoundError(CellFleetError):
     """The app, run or file that was asked for doesn't exist."""
 
 
+class NotReadyError(CellFleetError):
+    """Something must end first (a queue's name, an earlier run); it is tried again by itself."""
+
+
 class LeaseLostError(CellFleetError):
     """Another process took over what we were doing: stop, touch nothing more."""
 

@@ -1,0 +1,73 @@
+"""The AWS clients, each made when first used, all with the same patience."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ecs import ECSClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_sts import STSClient
+
+#: How many requests a submission keeps in flight; SQS answers in about 10 ms.
+SENDERS = 32
+
+
+class Clients:
+    """Lazy clients of one region. Endpoints come from AWS_ENDPOINT_URL, as boto3 reads it."""
+
+    def __init__(self, region: str, session: boto3.Session | None = None):
+        self._session = session or boto3.Session(region_name=region)
+        self._region = region
+        self._config = Config(
+            retries={"mode": "standard", "total_max_attempts": 5},
+            connect_timeout=3,
+            read_timeout=10,
+            max_pool_connections=SENDERS + 2,
+        )
+
+    @cached_property
+    def s3(self) -> S3Client:
+        return self._session.client("s3", region_name=self._region, config=self._config)
+
+    @cached_property
+    def sqs(self) -> SQSClient:
+        return self._session.client("sqs", region_name=self._region, config=self._config)
+
+    @cached_property
+    def ecs(self) -> ECSClient:
+        return self._session.client("ecs", region_name=self._region, config=self._config)
+
+    @cached_property
+    def ec2(self) -> EC2Client:
+        return self._session.client("ec2", region_name=self._region, config=self._config)
+
+    @cached_property
+    def logs(self) -> CloudWatchLogsClient:
+        return self._session.client("logs", region_name=self._region, config=self._config)
+
+    @cached_property
+    def cloudwatch(self) -> CloudWatchClient:
+        return self._session.client("cloudwatch", region_name=self._region, config=self._config)
+
+    @cached_property
+    def ssm(self) -> SSMClient:
+        return self._session.client("ssm", region_name=self._region, config=self._config)
+
+    @cached_property
+    def sts(self) -> STSClient:
+        return self._session.client("sts", region_name=self._region, config=self._config)
+
+    @cached_property
+    def account(self) -> str:
+        """The account's number, asked once."""
+        return self.sts.get_caller_identity()["Account"]

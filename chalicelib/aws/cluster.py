@@ -1,0 +1,80 @@
+"""ECS: look at clusters, services, container instances and task definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from chalicelib.aws.errors import is_not_found
+from chalicelib.core.naming import RUN_ATTRIBUTE
+from chalicelib.core.observation import ClusterView, ServiceView
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecs import ECSClient
+
+
+def look_at_cluster(ecs: ECSClient, name: str) -> ClusterView | None:
+    """A cluster that isn't INACTIVE, by its exact name."""
+    for cluster in ecs.describe_clusters(clusters=[name], include=["TAGS"])["clusters"]:
+        if cluster["status"] != "INACTIVE":
+            return ClusterView(
+                name=cluster["clusterName"],
+                services=cluster.get("activeServicesCount", 0),
+                instances=cluster.get("registeredContainerInstancesCount", 0),
+                tasks=cluster.get("runningTasksCount", 0) + cluster.get("pendingTasksCount", 0),
+                tags=_tags(cluster.get("tags", [])),
+            )
+    return None
+
+
+def look_at_service(ecs: ECSClient, cluster: str, name: str) -> ServiceView | None:
+    """A service that isn't INACTIVE, by its exact name."""
+    try:
+        found = ecs.describe_services(cluster=cluster, services=[name], include=["TAGS"])
+    except ClientError as error:
+        if is_not_found(error):
+            return None
+        raise
+    for service in found["services"]:
+        if service["status"] != "INACTIVE":
+            return ServiceView(
+                arn=service["serviceArn"],
+                status=service["status"],
+                desired=service["desiredCount"],
+                running=service["runningCount"],
+                pending=service["pendingCount"],
+                task_definition=service["taskDefinition"],
+                tags=_tags(service.get("tags", [])),
+            )
+    return None
+
+
+def container_instances(ecs: ECSClient, cluster: str, run_id: str) -> Iterator[str]:
+    """ARNs of the run's machines in the cluster: by attribute, never "the cluster's"."""
+    pages = ecs.get_paginator("list_container_instances").paginate(
+        cluster=cluster, filter=f"attribute:{RUN_ATTRIBUTE} == {run_id}"
+    )
+    try:
+        for page in pages:
+            yield from page["containerInstanceArns"]
+    except ClientError as error:
+        if not is_not_found(error):
+            raise
+
+
+def task_definitions(ecs: ECSClient, family: str) -> Iterator[str]:
+    """ARNs of the active revisions of exactly this family."""
+    pages = ecs.get_paginator("list_task_definitions").paginate(
+        familyPrefix=family, status="ACTIVE"
+    )
+    for page in pages:
+        for arn in page["taskDefinitionArns"]:
+            if arn.rsplit("/", 1)[-1].rsplit(":", 1)[0] == family:
+                yield arn
+
+
+def _tags(tags: object) -> dict[str, str]:
+    assert isinstance(tags, list)
+    return {tag["key"]: tag["value"] for tag in tags}

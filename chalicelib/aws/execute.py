@@ -1,0 +1,42 @@
+"""Carry out a plan: each action on its own, each idempotent, errors collected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aws_lambda_powertools import Logger
+
+from chalicelib.aws.actions import Rim, carry_out
+from chalicelib.aws.errors import AwsError, code
+from chalicelib.aws.services import Services
+from chalicelib.core.plan import Plan
+from chalicelib.errors import CellFleetError
+
+log = Logger(service="cellfleet", child=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """An action that AWS, or the state of things, didn't allow."""
+
+    action: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.action}: {self.reason}"
+
+
+def execute(services: Services, run_id: str, plan: Plan) -> tuple[Failure, ...]:
+    """Do everything in the plan. Returns what failed; the next tick tries it again."""
+    rim = Rim(services, run_id)
+    failures = []
+    for action in plan:
+        try:
+            carry_out(action, rim)
+        except (*AwsError, CellFleetError) as error:
+            reason = f"{code(error)}: {error}" if code(error) else str(error)
+            log.warning("action failed", extra={"action": str(action), "reason": reason})
+            failures.append(Failure(action=str(action), reason=reason))
+        else:
+            log.info("done", extra={"action": str(action)})
+    return tuple(failures)

@@ -1,0 +1,125 @@
+"""Look at AWS once: what set-up, a tick and a teardown need to know, in few calls."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from chalicelib.aws import cluster as ecs_views
+from chalicelib.aws import fleet, ledger, queue, watch
+from chalicelib.aws.services import Services
+from chalicelib.core.config import RunConfig
+from chalicelib.core.naming import Names
+from chalicelib.core.observation import Account, Observation, QueueView, SetupView
+from chalicelib.core.run import Phase, RunRecord
+from chalicelib.core.start import fleet_plan, missing_machines
+
+
+class Memory(BaseModel):
+    """What one tick hands to the next, in the run's status."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tally: ledger.Tally = ledger.Tally()
+    empty_since: datetime | None = None
+    empty_readings: int = 0
+
+
+def look_for_setup(services: Services, config: RunConfig) -> SetupView:
+    """What stands under the names that a configuration implies."""
+    names, clients = Names.of(config), services.clients
+    return SetupView(
+        queue=queue.look(clients.sqs, names.queue, tags=True),
+        dead_letter=queue.look(clients.sqs, names.dead_letter_queue, tags=True),
+        cluster=ecs_views.look_at_cluster(clients.ecs, names.cluster),
+        service=ecs_views.look_at_service(clients.ecs, names.cluster, names.service),
+        log_groups=watch.log_groups(clients.logs, names.log_group),
+    )
+
+
+def look(
+    services: Services, record: RunRecord, config: RunConfig, memory: Memory
+) -> tuple[Observation, Memory]:
+    """One look at a run, and what to remember until the next."""
+    now = services.now()
+    names, clients = Names.of(config), services.clients
+    ending = record.phase is not Phase.OPEN
+    found_queue = _queue(services, record, with_tags=ending)
+    progress, tally = ledger.read(services.store, record.run_id, memory.tally, now)
+    if record.closed and progress.done + progress.dead >= record.jobs:
+        progress = ledger.read_all(services.store, record.run_id, record.jobs)
+    memory = _count_empty(memory.model_copy(update={"tally": tally}), found_queue, now)
+    lost = record.run_id if any(not f.fleet_id for f in record.fleets) and ending else ""
+    seen = Observation(
+        now=now,
+        queue=found_queue,
+        progress=progress,
+        service=ecs_views.look_at_service(clients.ecs, names.cluster, names.service),
+        fleets=fleet.look_at_fleets(
+            clients.ec2, (f.fleet_id for f in record.fleets if f.fleet_id), lost_of=lost
+        ),
+        instances=fleet.look_at_instances(clients.ec2, record.run_id) if record.fleets else (),
+        empty_since=memory.empty_since,
+        empty_readings=memory.empty_readings,
+    )
+    if record.phase is Phase.TEARING_DOWN:
+        seen = _with_remains(services, record, config, seen)
+    elif missing_machines(record, config, seen) > 0:
+        seen = replace(seen, account=look_at_account(services, record, config))
+    return seen, memory
+
+
+def _queue(services: Services, record: RunRecord, *, with_tags: bool) -> QueueView | None:
+    if not record.queue_url:
+        return None
+    return queue.look_at(services.clients.sqs, record.queue_url, tags=with_tags)
+
+
+def _count_empty(memory: Memory, found: QueueView | None, now: datetime) -> Memory:
+    if found is None or found.messages:
+        return memory.model_copy(update={"empty_since": None, "empty_readings": 0})
+    return memory.model_copy(
+        update={
+            "empty_since": memory.empty_since or now,
+            "empty_readings": memory.empty_readings + 1,
+        }
+    )
+
+
+def look_at_account(services: Services, record: RunRecord, config: RunConfig) -> Account:
+    """Machine images and the run's launch templates, before machines are requested."""
+    clients = services.clients
+    plan = fleet_plan(record, config, services.settings, clients.account)
+    return Account(
+        fleet=plan,
+        images={
+            spec.image_id: fleet.look_at_image(clients.ec2, clients.ssm, spec.image_id)
+            for spec in plan.machines
+        },
+        launch_templates=fleet.launch_templates(clients.ec2, record.run_id),
+    )
+
+
+def _with_remains(
+    services: Services, record: RunRecord, config: RunConfig, seen: Observation
+) -> Observation:
+    names, clients = Names.of(config), services.clients
+    alarms = [names.instance_alarm(i.instance_id) for i in seen.instances]
+    found_cluster = ecs_views.look_at_cluster(clients.ecs, names.cluster)
+    return replace(
+        seen,
+        cluster=found_cluster,
+        container_instances=tuple(
+            (names.cluster, arn)
+            for arn in ecs_views.container_instances(clients.ecs, names.cluster, record.run_id)
+        )
+        if found_cluster is not None
+        else (),
+        task_definitions=tuple(ecs_views.task_definitions(clients.ecs, names.task_family)),
+        launch_templates=fleet.launch_templates(clients.ec2, record.run_id),
+        alarms=watch.existing_alarms(clients.cloudwatch, alarms) if record.worker == "dcp" else (),
+        dashboard=bool(record.dashboard)
+        and watch.has_dashboard(clients.cloudwatch, names.dashboard),
+    )

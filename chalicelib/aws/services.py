@@ -1,0 +1,56 @@
+"""What every operation needs, passed in as one: clients, settings, state, a clock."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from chalicelib.aws.clients import Clients
+from chalicelib.aws.runs import Runs
+from chalicelib.aws.store import Store
+from chalicelib.errors import DeadlineError
+from chalicelib.settings import Settings
+
+#: What stays undone when this little time is left is left to the next tick.
+MARGIN = timedelta(seconds=10)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Services:
+    """The rim. `owner` names this process in leases."""
+
+    settings: Settings
+    clients: Clients
+    now: Callable[[], datetime] = utc_now
+    deadline: datetime | None = None
+    owner: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @classmethod
+    def from_environment(
+        cls, environment: Mapping[str, str] | None = None, *, remaining: timedelta | None = None
+    ) -> Services:
+        """As the environment says; `remaining` is a Lambda's time left."""
+        settings = Settings.from_environment(os.environ if environment is None else environment)
+        deadline = utc_now() + remaining if remaining is not None else None
+        return cls(settings=settings, clients=Clients(settings.region), deadline=deadline)
+
+    @property
+    def store(self) -> Store:
+        """The deployment bucket."""
+        return Store(self.clients.s3, self.settings.bucket)
+
+    @property
+    def runs(self) -> Runs:
+        return Runs(self.store)
+
+    def check_deadline(self) -> None:
+        """Raises DeadlineError when it is time to stop cleanly."""
+        if self.deadline is not None and self.now() > self.deadline - MARGIN:
+            raise DeadlineError("out of time; the next tick goes on")

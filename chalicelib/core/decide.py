@@ -1,0 +1,60 @@
+"""One tick of one run: from what is observed to what to do. Pure; called again until it has
+nothing to add.
+
+    open          machines for the jobs there are; over when every job is in the ledger
+    ending        nothing new; a submission may still turn it back to open
+    tearing-down  everything of the run's own is removed, each tick retrying what is left
+    finished      nothing
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from chalicelib.core.config import RunConfig
+from chalicelib.core.observation import Observation
+from chalicelib.core.plan import ChangePhase, Plan
+from chalicelib.core.run import COMPLETE, STOPPED, Phase, RunRecord
+from chalicelib.core.start import decide_start
+from chalicelib.core.teardown import decide_teardown
+
+#: SQS counts lag: a queue is believed to be empty after this many readings over this time.
+EMPTY_READINGS = 5
+EMPTY_FOR = timedelta(minutes=3)
+
+
+def decide(record: RunRecord, config: RunConfig, seen: Observation) -> Plan:
+    """What to do now."""
+    match record.phase:
+        case Phase.OPEN:
+            if is_over(record, seen) and (config.auto_monitor or record.monitored):
+                return (ChangePhase(phase=Phase.ENDING, outcome=COMPLETE),)
+            return decide_start(record, config, seen)
+        case Phase.ENDING:
+            if record.outcome == STOPPED or is_over(record, seen):
+                return (ChangePhase(phase=Phase.TEARING_DOWN, outcome=record.outcome),)
+            return (ChangePhase(phase=Phase.OPEN),)
+        case Phase.TEARING_DOWN:
+            return decide_teardown(record, config, seen)
+        case Phase.FINISHED:
+            return ()
+
+
+def is_over(record: RunRecord, seen: Observation) -> bool:
+    """Whether every job of every submission has ended.
+
+    A CellFleet worker's ledger says so exactly. DCP's workers keep none: there, only a queue
+    that was empty again and again tells.
+    """
+    if not record.closed:
+        return False
+    if record.worker == "dcp":
+        return (
+            seen.empty_since is not None
+            and seen.empty_readings >= EMPTY_READINGS
+            and seen.now - seen.empty_since >= EMPTY_FOR
+        )
+    return seen.progress.exact and all(
+        seen.progress.ended.get(name, 0) >= submission.jobs
+        for name, submission in record.submissions.items()
+    )

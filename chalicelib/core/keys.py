@@ -1,0 +1,88 @@
+"""Where everything lies in the buckets. (Commits and the ledger: `chalicelib.contract`.)
+
+The deployment bucket holds triggers and state, a config's AWS_BUCKET what DCP wrote there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+LIVE = "live/"
+PENDING = "runs/pending/"
+JOB_FILES = "jobs/"
+
+_JOB_FILE = re.compile(r"^jobs/(?P<app>[A-Za-z0-9][A-Za-z0-9_-]{0,59})/(?P<name>.+)\.json$", re.I)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFileKey:
+    """The app and the name in `jobs/{app}/{name}.json`."""
+
+    app: str
+    name: str
+
+    @classmethod
+    def parse(cls, key: str) -> JobFileKey | None:
+        """None for a key that is no job file's."""
+        match = _JOB_FILE.match(key)
+        return cls(app=match["app"], name=match["name"]) if match else None
+
+
+def refusal(app: str, name: str) -> str:
+    """Why a job file was refused."""
+    return f"refused/{app}/{name}.json"
+
+
+def app_config(app: str) -> str:
+    """The last valid config of an app."""
+    return f"apps/{app}/config.json"
+
+
+def app_run(app: str) -> str:
+    """Which run is the app's latest: the one place where two set-ups meet."""
+    return f"apps/{app}/run.json"
+
+
+def claim(app: str, submission: str) -> str:
+    """The lease and cursor of a submission. Under the app, since an event can arrive again
+    after its run has ended."""
+    return f"apps/{app}/submissions/{submission}.json"
+
+
+def pending(app: str, submission: str) -> str:
+    """Marks a submission that isn't closed yet, so that a tick can find and resume it."""
+    return f"{PENDING}{app}/{submission}.json"
+
+
+def live(run_id: str) -> str:
+    """The index of live runs; a tick lists only this."""
+    return f"{LIVE}{run_id}"
+
+
+def run_record(run_id: str) -> str:
+    return f"runs/{run_id}/run.json"
+
+
+def run_status(run_id: str) -> str:
+    """What the last tick saw; written by the tick alone."""
+    return f"runs/{run_id}/status.json"
+
+
+def tick_lease(run_id: str) -> str:
+    return f"runs/{run_id}/tick.json"
+
+
+def job_list(run_id: str, submission: str, first: int) -> str:
+    """The jobs sent, from the group at index `first` on: JSON lines of id, group, folder."""
+    return f"runs/{run_id}/submissions/{submission}/jobs-{first:09d}.jsonl.gz"
+
+
+def monitor_file(app: str) -> str:
+    """In AWS_BUCKET, as DCP."""
+    return f"monitors/{app}SpotFleetRequestId.json"
+
+
+def ecs_config(app: str) -> str:
+    """In AWS_BUCKET, as DCP."""
+    return f"ecsconfigs/{app}_ecs.config"

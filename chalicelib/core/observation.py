@@ -1,0 +1,141 @@
+"""What is really there, as read from AWS. Absent things are None or left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from chalicelib.core.fleet import Image
+from chalicelib.core.fleet_file import FleetPlan
+from chalicelib.core.naming import TAG_APP, TAG_DEPLOYMENT
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueView:
+    """A queue; counts are approximate and may lag by a minute."""
+
+    url: str
+    arn: str
+    attributes: Mapping[str, str]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    visible: int = 0
+    in_flight: int = 0
+
+    @property
+    def messages(self) -> int:
+        return self.visible + self.in_flight
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceView:
+    """An ECS service that isn't INACTIVE."""
+
+    arn: str
+    status: str
+    desired: int
+    running: int
+    pending: int
+    task_definition: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterView:
+    """An ECS cluster; the counts say whether it is in use."""
+
+    name: str
+    services: int
+    instances: int
+    tasks: int
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def unused(self) -> bool:
+        return self.services == self.instances == self.tasks == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetView:
+    """A spot fleet request: its state as EC2 says it, and how many machines it wants."""
+
+    fleet_id: str
+    state: str
+    target: int
+
+    @property
+    def over(self) -> bool:
+        """It makes no more machines (those it made may still be running)."""
+        return self.state.startswith("cancelled") or self.state == "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceView:
+    """A machine of this run, not yet terminated. `state` is EC2's."""
+
+    instance_id: str
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """The ledger's count of distinct jobs. `exact` after a full listing: only then it decides."""
+
+    done: int = 0
+    dead: int = 0
+    failures: int = 0
+    exact: bool = False
+    #: Jobs ended, per submission; filled by a full listing.
+    ended: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetupView:
+    """What stands where set-up would build. `log_groups`: name to retention in days (0: for ever)."""
+
+    queue: QueueView | None
+    dead_letter: QueueView | None
+    cluster: ClusterView | None
+    service: ServiceView | None
+    log_groups: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """What starting machines needs to know of the account. `images` maps each machine spec's AMI
+    (as asked for, "" being the current ECS AMI) to what it is; `launch_templates` names those of
+    the run that exist already."""
+
+    fleet: FleetPlan
+    images: Mapping[str, Image]
+    launch_templates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """One look at one run."""
+
+    now: datetime
+    queue: QueueView | None
+    service: ServiceView | None
+    progress: Progress
+    fleets: tuple[FleetView, ...] = ()
+    instances: tuple[InstanceView, ...] = ()
+    #: When the queue was first seen empty without a break since, and how often since.
+    empty_since: datetime | None = None
+    empty_readings: int = 0
+    #: Only read when machines are to be started.
+    account: Account | None = None
+    #: Only read while the run is ending.
+    cluster: ClusterView | None = None
+    #: Pairs of cluster and ARN.
+    container_instances: tuple[tuple[str, str], ...] = ()
+    task_definitions: tuple[str, ...] = ()
+    launch_templates: tuple[str, ...] = ()
+    alarms: tuple[str, ...] = ()
+    dashboard: bool = False
+
+
+def is_ours(tags: Mapping[str, str], *, app: str, deployment: str) -> bool:
+    """Whether the ownership tags name this app of this deployment (whichever run of it)."""
+    return tags.get(TAG_APP) == app and tags.get(TAG_DEPLOYMENT) == deployment

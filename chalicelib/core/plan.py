@@ -1,0 +1,281 @@
+"""Plans are data: what to do to AWS, decided purely, printed for a dry run, executed at the rim.
+
+One frozen dataclass for each thing that can be done; the union is closed, so that the
+executor and mypy know when one is forgotten. Deleting what isn't there is success.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.core.run import Fleet
+
+Spec = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreateQueue:
+    name: str
+    attributes: Mapping[str, str]
+    tags: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return f"create queue {self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateQueue:
+    name: str
+    url: str
+    attributes: Mapping[str, str]
+    tags: Mapping[str, str]
+
+    def __str__(self) -> str:
+        changes = ", ".join(sorted(self.attributes)) or "tags"
+        return f"update {changes} of queue {self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteQueue:
+    name: str
+    url: str
+
+    def __str__(self) -> str:
+        return f"delete queue {self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreateLogGroup:
+    name: str
+    days: int
+    exists: bool
+
+    def __str__(self) -> str:
+        return f"keep log group {self.name} for {self.days} days"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreateCluster:
+    name: str
+    tags: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return f"create cluster {self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteCluster:
+    name: str
+
+    def __str__(self) -> str:
+        return f"delete cluster {self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegisterTaskDefinition:
+    spec: Spec
+    digest: str
+
+    def __str__(self) -> str:
+        return f"register task definition {self.spec['family']}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeregisterTaskDefinition:
+    arn: str
+
+    def __str__(self) -> str:
+        return f"deregister task definition {self.arn.rsplit('/', 1)[-1]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreateService:
+    spec: Spec
+
+    def __str__(self) -> str:
+        return f"create service {self.spec['serviceName']}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateService:
+    cluster: str
+    service: str
+    desired: int | None = None
+    task_definition: str = ""
+    constraints: tuple[Spec, ...] = ()
+
+    def __str__(self) -> str:
+        parts = [f"{self.desired} containers"] if self.desired is not None else []
+        parts += [self.task_definition.rsplit("/", 1)[-1]] if self.task_definition else []
+        parts += [str(constraint["expression"]) for constraint in self.constraints]
+        return f"set service {self.service} to {', '.join(parts)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagService:
+    arn: str
+    tags: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return f"tag service {self.arn.rsplit('/', 1)[-1]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteService:
+    cluster: str
+    service: str
+
+    def __str__(self) -> str:
+        return f"delete service {self.service}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeregisterInstance:
+    cluster: str
+    arn: str
+
+    def __str__(self) -> str:
+        return f"deregister container instance {self.arn.rsplit('/', 1)[-1]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreateLaunchTemplate:
+    name: str
+    data: Spec
+    tags: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return f"create launch template {self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteLaunchTemplate:
+    name: str
+
+    def __str__(self) -> str:
+        return f"delete launch template {self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestFleet:
+    """Stored in the run record first, by its token, then sent."""
+
+    fleet: Fleet
+
+    def __str__(self) -> str:
+        return f"request {self.fleet.machines} spot machines"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelFleet:
+    fleet_id: str
+
+    def __str__(self) -> str:
+        return f"cancel fleet {self.fleet_id} and its machines"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TerminateInstances:
+    instance_ids: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"terminate {len(self.instance_ids)} machines"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PutDashboard:
+    name: str
+    body: str
+    tags: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return f"draw dashboard {self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteDashboard:
+    name: str
+
+    def __str__(self) -> str:
+        return f"delete dashboard {self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteAlarms:
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"delete alarms {', '.join(self.names)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PutFile:
+    bucket: str
+    key: str
+    body: str
+
+    def __str__(self) -> str:
+        return f"write s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangePhase:
+    """By compare-and-swap; whoever loses re-reads and decides anew."""
+
+    phase: str
+    outcome: str = ""
+
+    def __str__(self) -> str:
+        return f"the run is {self.phase}{f' ({self.outcome})' if self.outcome else ''}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remember:
+    """Fields of the run record to set: what AWS gave us, or what was done."""
+
+    fields: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"record {', '.join(sorted(self.fields))}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """Something the user should know; kept in the run record."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return f"note: {self.text}"
+
+
+Action = (
+    CreateQueue
+    | UpdateQueue
+    | DeleteQueue
+    | CreateLogGroup
+    | CreateCluster
+    | DeleteCluster
+    | RegisterTaskDefinition
+    | DeregisterTaskDefinition
+    | CreateService
+    | UpdateService
+    | TagService
+    | DeleteService
+    | DeregisterInstance
+    | CreateLaunchTemplate
+    | DeleteLaunchTemplate
+    | RequestFleet
+    | CancelFleet
+    | TerminateInstances
+    | PutDashboard
+    | DeleteDashboard
+    | DeleteAlarms
+    | PutFile
+    | ChangePhase
+    | Remember
+    | Note
+)
+Plan = tuple[Action, ...]

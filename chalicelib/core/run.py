@@ -1,0 +1,113 @@
+"""The run record: phase and plan of one run, one JSON object, changed only by compare-and-swap.
+
+It says what was meant and what was asked of AWS; what is really there is observed anew by
+every tick. Records carry a version, so that a live run survives an upgrade.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+RECORD_VERSION = 1
+#: The outcomes of a run: all jobs ended, or somebody stopped it.
+COMPLETE, STOPPED = "complete", "stopped"
+
+
+class Phase(StrEnum):
+    """`ending` may turn back to `open` when a submission arrives; `tearing-down` may not."""
+
+    OPEN = "open"
+    ENDING = "ending"
+    TEARING_DOWN = "tearing-down"
+    FINISHED = "finished"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Submission(_Frozen):
+    """One accepted job file: where it lies, how many jobs it sends, whether all are sent."""
+
+    source: str
+    jobs: int
+    closed: bool = False
+
+
+class Fleet(_Frozen):
+    """One spot fleet request, stored before it is sent and re-sent unchanged until answered."""
+
+    token: str
+    machines: int
+    request: Mapping[str, Any]
+    requested_at: datetime
+    valid_until: datetime
+    fleet_id: str = ""
+
+
+class RunRecord(_Frozen):
+    """One life of an app. `config` holds DCP's upper-case keys; `fleet_file` the user's own."""
+
+    version: int = RECORD_VERSION
+    run_id: str
+    app: str
+    deployment: str
+    phase: Phase = Phase.OPEN
+    created_at: datetime
+    config: Mapping[str, Any]
+    worker: Literal["cellfleet", "dcp"]
+    image: str
+    fleet_file: Mapping[str, Any] | None = None
+    #: Machines are wanted: a submission asked for them, or startCluster did.
+    start: bool = False
+    #: Somebody watches with `monitor`, so the run may end though AUTO_MONITOR is off.
+    monitored: bool = False
+    #: From 15 minutes after the start, new machines are wanted one at a time.
+    cheapest: bool = False
+    started_at: datetime | None = None
+    queue_url: str = ""
+    dead_letter_url: str = ""
+    task_definition: str = ""
+    task_digest: str = ""
+    submissions: Mapping[str, Submission] = {}
+    fleets: tuple[Fleet, ...] = ()
+    #: Fingerprint of the dashboard that was drawn; "" if none was.
+    dashboard: str = ""
+    #: Fingerprint of the files that were written for DCP's tools.
+    files: str = ""
+    ended_at: datetime | None = None
+    outcome: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def jobs(self) -> int:
+        """Jobs of all submissions, sent or still to be sent."""
+        return sum(submission.jobs for submission in self.submissions.values())
+
+    @property
+    def closed(self) -> bool:
+        """Every submission is wholly sent, and there is at least one."""
+        return bool(self.submissions) and all(s.closed for s in self.submissions.values())
+
+    @property
+    def accepts(self) -> bool:
+        """Whether a submission can still join this run."""
+        return self.phase is Phase.OPEN or (self.phase is Phase.ENDING and self.outcome != STOPPED)
+
+    def with_note(self, note: str) -> RunRecord:
+        """The record with one more thing that the user should know."""
+        if note in self.notes:
+            return self
+        return self.model_copy(update={"notes": (*self.notes, note)})
+
+    def to_json(self) -> bytes:
+        return self.model_dump_json(indent=1).encode()
+
+    @classmethod
+    def from_json(cls, body: bytes) -> RunRecord:
+        return cls.model_validate_json(body)

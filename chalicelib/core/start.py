@@ -1,0 +1,179 @@
+"""Machines for the jobs there are: right-sized, requested once, never waited for."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+
+from chalicelib.core import keys, watch
+from chalicelib.core.compute import digest
+from chalicelib.core.config import RunConfig
+from chalicelib.core.fleet import (
+    fleet_request,
+    launch_template,
+    machines_wanted,
+    template_name,
+    volume_warning,
+)
+from chalicelib.core.fleet_file import FleetPlan, from_file, from_settings
+from chalicelib.core.monitor_file import monitor_file
+from chalicelib.core.naming import Names, tags
+from chalicelib.core.observation import Observation
+from chalicelib.core.plan import (
+    Action,
+    CreateLaunchTemplate,
+    Note,
+    Plan,
+    PutDashboard,
+    PutFile,
+    Remember,
+    RequestFleet,
+    UpdateService,
+)
+from chalicelib.core.run import Fleet, RunRecord
+from chalicelib.core.user_data import ecs_config, user_data
+from chalicelib.settings import Settings
+
+#: `cheapest`: the machines of the first minutes are kept, later ones are wanted one at a time.
+CHEAPEST_AFTER = timedelta(minutes=15)
+
+
+def fleet_plan(record: RunRecord, config: RunConfig, settings: Settings, account: str) -> FleetPlan:
+    """The run's fleet file, or what the account offers."""
+    if record.fleet_file is not None:
+        return from_file(record.fleet_file, config, source="fleet file")
+    return from_settings(config, settings, account=account)
+
+
+def jobs_left(record: RunRecord, seen: Observation) -> int:
+    """Jobs that haven't ended, by the ledger; by the queue where there is none."""
+    if record.worker == "dcp" and record.closed and seen.queue is not None:
+        return seen.queue.messages
+    return max(0, record.jobs - seen.progress.done - seen.progress.dead)
+
+
+def missing_machines(record: RunRecord, config: RunConfig, seen: Observation) -> int:
+    """Machines that are wanted, and that no fleet has made or may still make."""
+    if not record.start or not record.queue_url or not record.task_definition:
+        return 0
+    wanted = machines_wanted(config, jobs_left(record, seen))
+    if record.cheapest and record.started_at and seen.now - record.started_at > CHEAPEST_AFTER:
+        wanted = min(wanted, 1)
+    return max(0, wanted - machines_coming(record, seen))
+
+
+def machines_coming(record: RunRecord, seen: Observation) -> int:
+    """Machines that are there, and those that open requests may still bring."""
+    states = {fleet.fleet_id: fleet for fleet in seen.fleets}
+    promised = sum(
+        fleet.machines
+        for fleet in record.fleets
+        if fleet.valid_until > seen.now
+        and not (fleet.fleet_id in states and states[fleet.fleet_id].over)
+    )
+    return max(promised, len(seen.instances))
+
+
+def decide_start(record: RunRecord, config: RunConfig, seen: Observation) -> Plan:
+    """Request what is missing, tell ECS how many containers to keep, draw the dashboard."""
+    if not record.start:
+        return ()
+    plan: list[Action] = []
+    unsent = [f for f in record.fleets if not f.fleet_id and f.valid_until > seen.now]
+    plan += [RequestFleet(fleet=fleet) for fleet in unsent]
+    missing = missing_machines(record, config, seen)
+    if missing > 0 and not unsent and seen.account is not None:
+        plan += _request(record, config, seen, missing)
+    if any(fleet.fleet_id for fleet in record.fleets):
+        plan += _containers(record, config, seen)
+        plan += _dashboard(record, config)
+        plan += _files(record, config)
+    return tuple(plan)
+
+
+def _request(
+    record: RunRecord, config: RunConfig, seen: Observation, machines: int
+) -> list[Action]:
+    account = seen.account
+    assert account is not None
+    names = Names.of(config)
+    owner = tags(app=record.app, run_id=record.run_id, deployment=record.deployment)
+    plan: list[Action] = []
+    for index, spec in enumerate(account.fleet.machines):
+        image = account.images[spec.image_id]
+        warning = volume_warning(config, image)
+        if warning and warning not in record.notes:
+            plan.append(Note(text=warning))
+        name = template_name(names, index)
+        if name in account.launch_templates:
+            continue
+        data = launch_template(
+            config,
+            spec,
+            image,
+            kind=record.worker,
+            user_data=user_data(cluster=names.cluster, run_id=record.run_id),
+            tags=owner,
+        )
+        plan.append(CreateLaunchTemplate(name=name, data=data, tags=owner))
+    number = len(record.fleets) + 1
+    fleet = fleet_request(
+        config,
+        account.fleet,
+        machines=machines,
+        token=fleet_token(record.run_id, number),
+        now=seen.now,
+        tags=owner,
+    )
+    plan.append(RequestFleet(fleet=fleet))
+    return plan
+
+
+def fleet_token(run_id: str, number: int) -> str:
+    """The n-th request of a run always has the same token, so that two ticks ask once."""
+    return hashlib.sha256(f"{run_id}/{number}".encode()).hexdigest()[:32]
+
+
+def _containers(record: RunRecord, config: RunConfig, seen: Observation) -> list[Action]:
+    """Containers for every machine that may be there; only raised here, lowered at the end."""
+    wanted = machines_coming(record, seen) * config.tasks_per_machine
+    if seen.service is None or seen.service.status != "ACTIVE" or seen.service.desired >= wanted:
+        return []
+    names = Names.of(config)
+    return [UpdateService(cluster=names.cluster, service=names.service, desired=wanted)]
+
+
+def _dashboard(record: RunRecord, config: RunConfig) -> list[Action]:
+    if not config.create_dashboard:
+        return []
+    names = Names.of(config)
+    body = watch.dashboard(names, _fleet_ids(record.fleets))
+    if record.dashboard == digest({"body": body}):
+        return []
+    owner = tags(app=record.app, run_id=record.run_id, deployment=record.deployment)
+    return [PutDashboard(name=names.dashboard, body=body, tags=owner)]
+
+
+def _files(record: RunRecord, config: RunConfig) -> list[Action]:
+    """The files that DCP's users and tools look for."""
+    names = Names.of(config)
+    files = (
+        PutFile(
+            bucket=config.aws_bucket,
+            key=keys.ecs_config(record.app),
+            body=ecs_config(cluster=names.cluster, run_id=record.run_id),
+        ),
+        PutFile(
+            bucket=config.aws_bucket,
+            key=keys.monitor_file(record.app),
+            body=monitor_file(record, config, _fleet_ids(record.fleets)[0]),
+        ),
+    )
+    fingerprint = digest({file.key: file.body for file in files})
+    if record.files == fingerprint:
+        return []
+    return [*files, Remember(fields={"files": fingerprint})]
+
+
+def _fleet_ids(fleets: tuple[Fleet, ...]) -> tuple[str, ...]:
+    return tuple(fleet.fleet_id for fleet in fleets if fleet.fleet_id)

@@ -1,0 +1,145 @@
+"""Set-up: everything a run needs before its first job. Idempotent, and safe to die in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib.aws.execute import execute
+from chalicelib.aws.observe import look_for_setup
+from chalicelib.aws.services import Services
+from chalicelib.core import keys
+from chalicelib.core.compute import choose_worker
+from chalicelib.core.config import ParsedConfig, RunConfig
+from chalicelib.core.fleet_file import from_file
+from chalicelib.core.naming import Names, new_run_id
+from chalicelib.core.plan import Plan
+from chalicelib.core.run import RunRecord
+from chalicelib.core.setup import decide_setup, refuse_foreign
+from chalicelib.errors import (
+    CellFleetError,
+    ConfigError,
+    ConflictError,
+    NotReadyError,
+    Problem,
+)
+
+#: Queue, then containers, then service: each round does what the last one made possible.
+_ROUNDS = 8
+
+
+class SetupFailedError(CellFleetError):
+    """AWS refused a step of set-up; running it again goes on where it stopped."""
+
+
+def set_up(
+    services: Services,
+    parsed: ParsedConfig,
+    *,
+    fleet_file: Mapping[str, Any] | None = None,
+    adopt: bool = False,
+) -> RunRecord:
+    """Bring an app to life, or bring a live one in step with its configuration.
+
+    Raises ConfigError, FleetFileError, ConflictError (nothing is created then), NotReadyError
+    (an earlier run is still being removed) and SetupFailedError.
+    """
+    config = parsed.config
+    _check_region(services, config)
+    if fleet_file is not None:
+        from_file(fleet_file, config, source="fleet file")
+    if not adopt:
+        refuse_foreign(
+            config, look_for_setup(services, config), deployment=services.settings.bucket
+        )
+    kind, image, note = choose_worker(config, services.settings)
+
+    def make(run_id: str) -> RunRecord:
+        return RunRecord(
+            run_id=run_id,
+            app=config.app_name,
+            deployment=services.settings.bucket,
+            created_at=services.now(),
+            config=config.to_keys(),
+            worker=kind,
+            image=image,
+            fleet_file=fleet_file,
+            notes=(*parsed.warnings, *([note] if note else [])),
+        )
+
+    fresh_id = new_run_id(config.app_name, services.now(), services.owner)
+    record = services.runs.open(config.app_name, make, fresh_id)
+    record = _in_step(services, record, make(record.run_id))
+    services.store.put(
+        keys.app_config(config.app_name), json.dumps(config.to_keys(), indent=1).encode()
+    )
+    return converge(services, record, config)
+
+
+def converge(services: Services, record: RunRecord, config: RunConfig) -> RunRecord:
+    """Do what set-up still lacks, until nothing is left to do."""
+    plan: Plan = ()
+    for _ in range(_ROUNDS):
+        plan = decide_setup(record, config, services.settings, look_for_setup(services, config))
+        if not plan:
+            return record
+        failures = execute(services, record.run_id, plan)
+        if failures:
+            raise SetupFailedError("; ".join(str(failure) for failure in failures))
+        record = services.runs.load(record.run_id)
+    left = "; ".join(str(action) for action in plan)
+    raise SetupFailedError(f"set-up of {record.app} doesn't come to an end; still to do: {left}")
+
+
+def _in_step(services: Services, record: RunRecord, wanted: RunRecord) -> RunRecord:
+    """The live run, with a changed configuration if nothing has been done with the old one."""
+    if not record.accepts:
+        raise NotReadyError(
+            f"the run {record.run_id} is still being removed; set-up works again when it has ended"
+        )
+    if record.config == wanted.config and wanted.fleet_file in (None, record.fleet_file):
+        return record
+    changed = sorted(
+        key
+        for key in {*record.config, *wanted.config}
+        if record.config.get(key) != wanted.config.get(key)
+    )
+
+    def replace(found: RunRecord) -> RunRecord:
+        if found.fleets or (changed and (found.submissions or _names(found) != _names(wanted))):
+            what = ", ".join(changed) or "the fleet file"
+            raise ConflictError(
+                f"the app {record.app} is live as run {record.run_id} with another configuration "
+                f"({what}). Let it end or stop it first (python run.py stop {record.app}), or "
+                "choose another APP_NAME"
+            )
+        return found.model_copy(
+            update={
+                "config": wanted.config,
+                "worker": wanted.worker,
+                "image": wanted.image,
+                "fleet_file": wanted.fleet_file or found.fleet_file,
+                "notes": wanted.notes,
+            }
+        )
+
+    return services.runs.change(record.run_id, replace)
+
+
+def _names(record: RunRecord) -> Names:
+    return Names.of(RunConfig.model_validate({k.lower(): v for k, v in record.config.items()}))
+
+
+def _check_region(services: Services, config: RunConfig) -> None:
+    if config.aws_region != services.settings.region:
+        raise ConfigError(
+            "config",
+            [
+                Problem(
+                    where="AWS_REGION",
+                    found=repr(config.aws_region),
+                    expected=f"{services.settings.region!r}, where this deployment runs",
+                )
+            ],
+        )

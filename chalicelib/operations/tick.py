@@ -1,0 +1,144 @@
+"""One pass of the monitor: look, decide, execute, for every live run under its own lease.
+
+Nothing is remembered that could be observed; a tick that dies is made good by the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from aws_lambda_powertools import Logger
+from pydantic import BaseModel, ConfigDict
+
+from chalicelib.aws import lease
+from chalicelib.aws.errors import AwsError
+from chalicelib.aws.execute import Failure, execute
+from chalicelib.aws.observe import Memory, look
+from chalicelib.aws.services import Services
+from chalicelib.core import keys
+from chalicelib.core.claim import Lease
+from chalicelib.core.config import parse_keys
+from chalicelib.core.decide import decide
+from chalicelib.core.observation import Observation
+from chalicelib.core.run import Phase, RunRecord
+from chalicelib.errors import CellFleetError, LeaseLostError, NotFoundError
+
+log = Logger(service="cellfleet", child=True)
+
+#: Looks a tick takes at one run: each follows up what the last one made possible.
+_ROUNDS = 5
+
+
+class Status(BaseModel):
+    """What the last tick saw of a run; written by the tick alone, read by people and pages."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    phase: Phase
+    at: datetime
+    jobs: int = 0
+    done: int = 0
+    dead: int = 0
+    failures: int = 0
+    waiting: int | None = None
+    in_flight: int | None = None
+    machines: int = 0
+    containers: int = 0
+    errors: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    memory: Memory = Memory()
+
+
+def tick_run(services: Services, run_id: str) -> Status | None:
+    """One tick of one run; None if another process is at it, or the run is over."""
+    fresh = Lease(owner=services.owner, expires_at=services.now())
+    held, _ = lease.take(services.store, keys.tick_lease(run_id), fresh, services.now)
+    if held is None:
+        return None
+    try:
+        return _tick(services, run_id)
+    finally:
+        try:
+            held.release(held.value)
+        except LeaseLostError:
+            log.warning("this tick outlived its lease", extra={"run_id": run_id})
+
+
+def _tick(services: Services, run_id: str) -> Status | None:
+    try:
+        record = services.runs.load(run_id)
+    except NotFoundError:
+        # Indexed, but nothing made yet: its set-up died, or is just being born.
+        return None
+    if record.phase is Phase.FINISHED:
+        services.runs.forget(run_id)
+        return None
+    config = parse_keys(record.config, f"run {run_id}").config
+    before = _memory(services, run_id)
+    # Only the first look counts as a reading; the others follow up on our own actions.
+    seen, memory = look(services, record, config, before)
+    failures: tuple[Failure, ...] = ()
+    for _ in range(_ROUNDS):
+        plan = decide(record, config, seen)
+        failures = execute(services, run_id, plan)
+        record = services.runs.load(run_id)
+        if not plan or failures or record.phase is Phase.FINISHED:
+            break
+        seen, _again = look(services, record, config, before)
+    status = _status(record, seen, memory, failures)
+    services.store.put(keys.run_status(run_id), status.model_dump_json(indent=1).encode())
+    return status
+
+
+def _memory(services: Services, run_id: str) -> Memory:
+    stored = services.store.read(keys.run_status(run_id))
+    return Status.model_validate_json(stored.body).memory if stored else Memory()
+
+
+def _status(
+    record: RunRecord, seen: Observation, memory: Memory, failures: tuple[Failure, ...]
+) -> Status:
+    return Status(
+        run_id=record.run_id,
+        phase=record.phase,
+        at=seen.now,
+        jobs=record.jobs,
+        done=seen.progress.done,
+        dead=seen.progress.dead,
+        failures=seen.progress.failures,
+        waiting=seen.queue.visible if seen.queue else None,
+        in_flight=seen.queue.in_flight if seen.queue else None,
+        machines=len(seen.instances),
+        containers=seen.service.running if seen.service else 0,
+        errors=tuple(str(failure) for failure in failures),
+        notes=record.notes,
+        memory=memory,
+    )
+
+
+def tick_all(services: Services) -> Iterator[Status]:
+    """One tick of every live run. One run's trouble never keeps the others waiting."""
+    for run_id in services.runs.live():
+        services.check_deadline()
+        try:
+            status = tick_run(services, run_id)
+        except (*AwsError, CellFleetError, ValueError) as error:
+            log.exception("tick failed", extra={"run_id": run_id})
+            services.store.put(keys.run_status(run_id), _failed(services, run_id, error))
+        else:
+            if status is not None:
+                yield status
+
+
+def _failed(services: Services, run_id: str, error: Exception) -> bytes:
+    """The last status with the error in it, so that the failure is seen."""
+    stored = services.store.read(keys.run_status(run_id))
+    status = (
+        Status.model_validate_json(stored.body)
+        if stored
+        else Status(run_id=run_id, phase=Phase.OPEN, at=services.now())
+    )
+    told = status.model_copy(update={"at": services.now(), "errors": (f"tick: {error}",)})
+    return told.model_dump_json(indent=1).encode()

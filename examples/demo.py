@@ -1,0 +1,245 @@
+"""The demo: a rendered plate through the whole of CellFleet, on this machine alone.
+
+`python run.py demo` (or `make demo`) starts the embedded AWS, uploads the sample plate and
+one job file with plain boto3, watches the run until nothing of it is left, and compares
+what CellProfiler counted with what was rendered. Nothing reaches a real AWS account.
+"""
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from chalicelib.contract import DEAD
+from examples.following import Snapshot, jobs_by_group, list_keys, look, read_text
+from examples.leftovers import Leftover, find_leftovers, leftover_table
+from examples.results import (
+    TOLERANCE,
+    WellResult,
+    contact_sheet,
+    download,
+    measure,
+    well_table,
+)
+from examples.sample.plate import PLATE
+from examples.sample.upload import (
+    OBJECT_COUNT,
+    OUTPUT,
+    config_keys,
+    job_file,
+    job_file_key,
+    sample_objects,
+)
+from examples.server import LocalServer, ServerError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+OUTPUT_FOLDER = Path("demo-output")
+#: Seconds without any news after which the demo gives up.
+PATIENCE = 300
+_POLL_SECONDS = 0.5
+
+
+class DemoError(RuntimeError):
+    """The demo can't go on; the message says why."""
+
+
+@dataclass
+class Demo:
+    """One demo against a running server."""
+
+    console: Console
+    server: LocalServer
+    began: float = field(default_factory=time.time)
+
+    def run(self) -> int:
+        """Everything, in order; the exit code."""
+        self.console.print("Starting the embedded AWS, and rendering the sample plate meanwhile")
+        objects = list(sample_objects())
+        self.server.wait_until_ready(seconds=120)
+        bucket = self.server.bucket
+        self.console.print(f"Embedded AWS at {self.server.endpoint}, bucket {bucket}")
+
+        config = config_keys(bucket)
+        job = job_file(config)
+        app = str(config["APP_NAME"])
+        session = local_session(str(config["AWS_REGION"]))
+        s3 = session.client("s3", endpoint_url=self.server.endpoint)
+
+        self._upload(s3, bucket, objects)
+        s3.put_object(Bucket=bucket, Key=job_file_key(), Body=json.dumps(job, indent=1).encode())
+        where = f"s3://{bucket}/{job_file_key()}"
+        self.console.print(f"Job file put at {where}: the rest follows from it")
+
+        last = self._follow(s3, bucket, app, total=len(job["groups"]))
+        results = self._collect(s3, bucket, last, jobs_by_group(job))
+        self.console.print(well_table(results))
+        self.console.print(f"Results: s3://{bucket}/{OUTPUT}/, copied to {OUTPUT_FOLDER}/")
+        self.console.print(f"To look at: {contact_sheet(results, OUTPUT_FOLDER)}")
+
+        dead_letters = str(config["SQS_DEAD_LETTER_QUEUE"])
+        leftovers = find_leftovers(session, self.server.endpoint, keep_queue=dead_letters)
+        self.console.print(leftover_table(leftovers))
+        self.console.print(
+            f"The dead-letter queue, {dead_letters}, stays: several apps may share one."
+        )
+        self._say_when(session, str(config["LOG_GROUP_NAME"]))
+        return self._verdict(results, leftovers)
+
+    def _upload(self, s3: "S3Client", bucket: str, objects: Iterable[tuple[str, bytes]]) -> None:
+        with self._progress() as bar:
+            for key, content in bar.track(objects, OBJECT_COUNT, description="Uploading"):
+                s3.put_object(Bucket=bucket, Key=key, Body=content)
+        self.console.print(f"Uploaded {OBJECT_COUNT} objects to s3://{bucket}/sample/")
+
+    def _progress(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+
+    def _follow(self, s3: "S3Client", bucket: str, app: str, total: int) -> Snapshot:
+        """Watch the run until it is torn down; what it looked like last."""
+        seen, news_at = Snapshot(), time.monotonic()
+        with self._progress() as bar:
+            task = bar.add_task(seen.describe(total), total=total)
+            while not seen.finished:
+                time.sleep(_POLL_SECONDS)
+                self.server.check()
+                raise_if_refused(s3, bucket, app)
+                now = look(s3, bucket, app, seen.run_id)
+                if now != seen:
+                    self._tell(bar, task, now, total)
+                    seen, news_at = now, time.monotonic()
+                elif time.monotonic() - news_at > PATIENCE:
+                    raise DemoError(
+                        f"Nothing has happened for {PATIENCE} s ({seen.describe(total)}). "
+                        f"The embedded AWS printed last:\n{self.server.tail}"
+                    )
+        return seen
+
+    def _tell(self, bar: Progress, task: TaskID, now: Snapshot, total: int) -> None:
+        """Move the bar; where there is no terminal to draw one, print a line."""
+        bar.update(task, completed=now.done + now.dead, description=now.describe(total))
+        if bar.disable or now.finished:
+            self.console.print(now.describe(total))
+
+    def _collect(
+        self, s3: "S3Client", bucket: str, last: Snapshot, jobs: dict[str, str]
+    ) -> list[WellResult]:
+        """Download the results and read them; say why wells are missing."""
+        shutil.rmtree(OUTPUT_FOLDER / PLATE, ignore_errors=True)
+        download(s3, bucket, OUTPUT, OUTPUT_FOLDER)
+        for note in last.notes:
+            self.console.print(note, style="dim")
+        seconds = {}
+        for group, job in jobs.items():
+            entry = last.entries.get(job)
+            if entry is None:
+                continue
+            seconds[group.rpartition("=")[2]] = entry.seconds
+            if entry.outcome == DEAD:
+                reason = read_text(s3, bucket, entry.key())
+                self.console.print(f"{group} was given up: {reason}", style="red")
+        return measure(OUTPUT_FOLDER, seconds)
+
+    def _say_when(self, session: boto3.Session, log_group: str) -> None:
+        """How long it took, and how soon the first CellProfiler ran."""
+        first = first_cellprofiler(session, self.server.endpoint, log_group)
+        if first is not None:
+            after = first - self.began
+            self.console.print(f"First CellProfiler: {after:.1f} s after the demo began")
+        self.console.print(f"Whole demo: {time.time() - self.began:.0f} s")
+
+    def _verdict(self, results: list[WellResult], leftovers: list[Leftover]) -> int:
+        problems = [
+            f"well {result.well}: {result.found} nuclei found, {result.rendered} rendered; "
+            f"expected within {TOLERANCE:.0%}"
+            for result in results
+            if not result.good
+        ]
+        problems += [
+            f"{left.kind} left: {', '.join(left.names)}" for left in leftovers if left.names
+        ]
+        for problem in problems:
+            self.console.print(problem, style="bold red")
+        if not problems:
+            self.console.print("Every well is right, and nothing is left running.", style="green")
+        return 1 if problems else 0
+
+
+def local_session(region: str) -> boto3.Session:
+    """Plain boto3 with made-up credentials: the embedded AWS takes any."""
+    return boto3.Session(
+        aws_access_key_id="local", aws_secret_access_key="local", region_name=region
+    )
+
+
+def raise_if_refused(s3: "S3Client", bucket: str, app: str) -> None:
+    """Raises DemoError with the reasons when the job file was refused."""
+    for key in list_keys(s3, bucket, f"refused/{app}/"):
+        raise DemoError(f"The job file was refused:\n{read_text(s3, bucket, key)}")
+
+
+def first_cellprofiler(session: boto3.Session, endpoint: str, log_group: str) -> float | None:
+    """When the app's log first names a CellProfiler command, in seconds since 1970."""
+    logs = session.client("logs", endpoint_url=endpoint)
+    stamps = []
+    try:
+        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=log_group):
+            stamps += [
+                event["timestamp"] / 1000
+                for event in page["events"]
+                if "cellprofiler -c" in event["message"]
+            ]
+    except logs.exceptions.ResourceNotFoundException:
+        return None
+    return min(stamps, default=None)
+
+
+def stay_local() -> None:
+    """Keep the user's AWS profile and proxy out of it, here and in the server."""
+    os.environ.pop("AWS_PROFILE", None)
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1,localhost")))
+
+
+def main() -> int:
+    """Run the demo; 0 when every count is right and nothing is left."""
+    console = Console(highlight=False)
+    stay_local()
+    try:
+        with LocalServer() as server:
+            return Demo(console, server).run()
+    except (DemoError, ServerError) as error:
+        console.print(str(error), style="bold red", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""What moto's spot fleets lack for our use: idempotent requests, and an afterlife.
+
+AWS answers a repeated ClientToken with the first fleet, lets a cancelled fleet be described
+for two days, and terminates what is terminated already without complaint.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from moto.core.responses import ActionResult
+from moto.ec2.models import EC2Backend
+from moto.ec2.models.instances import Instance
+from moto.ec2.responses.spot_fleets import SpotFleets
+
+from local.patching import Patches
+
+ENDING, CANCELLED = "cancelled_terminating", "cancelled"
+
+
+def install(patches: Patches) -> None:
+    """Replace what differs."""
+    patches.replace(SpotFleets, "request_spot_fleet", _request)
+    patches.replace(EC2Backend, "cancel_spot_fleet_requests", lambda _: _cancel)
+    patches.replace(Instance, "terminate", _terminate)
+
+
+def settle_fleets(backend: EC2Backend) -> None:
+    """Cancelled fleets whose machines are gone are no longer ending."""
+    for fleet in list(backend.spot_fleet_requests.values()):
+        if fleet.state == ENDING and not fleet.spot_requests:
+            fleet.state = CANCELLED
+
+
+def _request(original: Callable[..., Any]) -> Callable[..., Any]:
+    asking = threading.Lock()
+
+    def request_spot_fleet(response: SpotFleets) -> Any:
+        token = response._get_param("SpotFleetRequestConfig", {}).get("ClientToken")
+        backend: Any = response.ec2_backend
+        with asking:
+            # On the backend, so that it ends with it.
+            tokens: dict[str, str] = vars(backend).setdefault("cellfleet_fleet_tokens", {})
+            if token and token in tokens:
+                return ActionResult({"SpotFleetRequestId": tokens[token]})
+            result = original(response)
+            if token:
+                tokens[token] = result.result["SpotFleetRequestId"]
+            return result
+
+    return request_spot_fleet
+
+
+def _cancel(backend: EC2Backend, spot_fleet_request_ids: list[str], terminate: bool) -> list[Any]:
+    known = [
+        backend.spot_fleet_requests[name]
+        for name in spot_fleet_request_ids
+        if name in backend.spot_fleet_requests
+    ]
+    for fleet in known:
+        if fleet.state == CANCELLED:
+            continue
+        fleet.state = ENDING if terminate else "cancelled_running"
+        machines = [request.instance.id for request in fleet.spot_requests]
+        if terminate and machines:
+            backend.terminate_instances(machines)
+    return known
+
+
+def _terminate(original: Callable[..., Any]) -> Callable[..., Any]:
+    def terminate(instance: Instance) -> Any:
+        if instance.state == "terminated":
+            return instance._state
+        return original(instance)
+
+    return terminate

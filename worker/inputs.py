@@ -1,0 +1,163 @@
+"""Fetches a job's inputs from S3 and holds them while a job needs them.
+
+Slots share the files below the mount: a file is downloaded once, to a temporary name that is
+then renamed, and removed when the last job that needs it is over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Iterator, Sequence
+
+from botocore.exceptions import BotoCoreError, ClientError
+from chalicelib import contract
+
+from worker import tiff
+from worker.failures import Check, JobFailure, error_code, explain
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
+
+_PARALLEL = 4
+_PLAIN_MD5 = re.compile(r'^"[0-9a-f]{32}"$')
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An object to fetch, where to, and the words that name it to the user."""
+
+    bucket: str
+    key: str
+    path: Path
+    what: str
+
+
+@dataclass
+class _Held:
+    """A file below the mount: how many jobs hold it, and whether it is there."""
+
+    jobs: int = 0
+    ready: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Inputs:
+    """The downloaded files of one container, shared by its slots."""
+
+    def __init__(self, s3: S3Client):
+        self._s3 = s3
+        self._lock = threading.Lock()
+        self._held: dict[Path, _Held] = {}
+
+    @contextmanager
+    def hold(self, wanted: Sequence[Wanted], check: Check) -> Iterator[None]:
+        """The files are on the disk inside the `with`. Raises JobFailure, Cancelled."""
+        unique = list({item.path: item for item in wanted}.values())
+        with self._lock:
+            for item in unique:
+                self._held.setdefault(item.path, _Held()).jobs += 1
+        try:
+            with ThreadPoolExecutor(_PARALLEL) as pool:
+                # In order, so that of several missing files the first is named.
+                for _ in pool.map(lambda item: self._ensure(item, check), unique):
+                    pass
+            yield
+        finally:
+            self._release(unique)
+
+    def _ensure(self, item: Wanted, check: Check) -> None:
+        with self._lock:
+            held = self._held[item.path]
+        with held.lock:
+            if not held.ready:
+                check()
+                download(self._s3, item)
+                held.ready = True
+
+    def _release(self, items: Sequence[Wanted]) -> None:
+        with self._lock:
+            for item in items:
+                held = self._held[item.path]
+                held.jobs -= 1
+                if not held.jobs:
+                    del self._held[item.path]
+                    # The folders stay: a sibling may be about to put a file there.
+                    if item.path.exists():
+                        item.path.unlink()
+
+
+def download(s3: S3Client, item: Wanted) -> None:
+    """Fetch one object whole, or not at all.
+
+    Raises JobFailure: `input` when it is missing, empty or a truncated TIFF, `download` when
+    what arrived isn't what S3 has.
+    """
+    temporary = item.path.with_name("%s.%s.part" % (item.path.name[:100], uuid.uuid4().hex[:8]))
+    address = "s3://%s/%s" % (item.bucket, item.key)
+    try:
+        head = s3.head_object(Bucket=item.bucket, Key=item.key)
+        if not head["ContentLength"]:
+            raise JobFailure(contract.INPUT, "%s: %s is an empty file" % (item.what, address))
+        item.path.parent.mkdir(parents=True, exist_ok=True)
+        s3.download_file(item.bucket, item.key, str(temporary))
+        _verify(temporary, head, item.what, address)
+        temporary.rename(item.path)
+    except ClientError as error:
+        raise _refused(error, item, address) from error
+    except (OSError, BotoCoreError) as error:
+        raise explain(error, "downloading %s" % address, contract.DOWNLOAD) from error
+    finally:
+        if temporary.exists():
+            temporary.unlink()
+
+
+def _refused(error: ClientError, item: Wanted, address: str) -> JobFailure:
+    code = error_code(error)
+    if code in ("404", "NoSuchKey", "NotFound"):
+        return JobFailure(contract.INPUT, "%s: there is no %s" % (item.what, address))
+    if code == "NoSuchBucket":
+        return JobFailure(
+            contract.INPUT, "%s: there is no bucket %s" % (item.what, item.bucket)
+        )
+    return explain(error, "downloading %s" % address, contract.DOWNLOAD)
+
+
+def _verify(path: Path, head: HeadObjectOutputTypeDef, what: str, address: str) -> None:
+    size = path.stat().st_size
+    if size != head["ContentLength"]:
+        raise JobFailure(
+            contract.DOWNLOAD,
+            "%s arrived with %d bytes, S3 has %d" % (address, size, head["ContentLength"]),
+        )
+    if _has_md5(head) and _md5(path) != head["ETag"].strip('"'):
+        raise JobFailure(contract.DOWNLOAD, "%s arrived changed: its MD5 differs" % address)
+    broken = tiff.problem(str(path))
+    if broken:
+        raise JobFailure(
+            contract.INPUT,
+            "%s: the TIFF %s is damaged: %s; CellProfiler would measure what is left of it"
+            % (what, address, broken),
+        )
+
+
+def _has_md5(head: HeadObjectOutputTypeDef) -> bool:
+    """An ETag is the content's MD5 only for single uploads without KMS or customer keys."""
+    encrypted = head.get("ServerSideEncryption", "AES256") != "AES256"
+    own_key = "SSECustomerAlgorithm" in head
+    return bool(_PLAIN_MD5.match(head["ETag"])) and not encrypted and not own_key
+
+
+def _md5(path: Path) -> str:
+    digest = hashlib.md5()  # noqa: S324 - S3's checksum, not a signature
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
