@@ -10,16 +10,15 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     TaskID,
     TextColumn,
@@ -30,7 +29,6 @@ from chalicelib.contract import DEAD
 from examples.following import Snapshot, jobs_by_group, list_keys, look, read_text
 from examples.leftovers import Leftover, find_leftovers, leftover_table
 from examples.results import (
-    TOLERANCE,
     WellResult,
     contact_sheet,
     download,
@@ -39,7 +37,6 @@ from examples.results import (
 )
 from examples.sample.plate import PLATE
 from examples.sample.upload import (
-    OBJECT_COUNT,
     OUTPUT,
     config_keys,
     job_file,
@@ -63,57 +60,56 @@ class DemoError(RuntimeError):
 
 @dataclass
 class Demo:
-    """One demo against a running server."""
+    """One demo against a server; `began` is when, in seconds since 1970."""
 
     console: Console
     server: LocalServer
-    began: float = field(default_factory=time.time)
+    began: float
 
     def run(self) -> int:
         """Everything, in order; the exit code."""
-        self.console.print("Starting the embedded AWS, and rendering the sample plate meanwhile")
+        self.say("Starting the embedded AWS, and rendering the sample plate meanwhile")
         objects = list(sample_objects())
         self.server.wait_until_ready(seconds=120)
-        bucket = self.server.bucket
-        self.console.print(f"Embedded AWS at {self.server.endpoint}, bucket {bucket}")
+        endpoint, bucket = self.server.endpoint, self.server.bucket
+        self.say(f"Embedded AWS at {endpoint}, bucket {bucket}")
 
         config = config_keys(bucket)
         job = job_file(config)
-        app = str(config["APP_NAME"])
         session = local_session(str(config["AWS_REGION"]))
-        s3 = session.client("s3", endpoint_url=self.server.endpoint)
-
+        s3 = session.client("s3", endpoint_url=endpoint)
         self._upload(s3, bucket, objects)
         s3.put_object(Bucket=bucket, Key=job_file_key(), Body=json.dumps(job, indent=1).encode())
-        where = f"s3://{bucket}/{job_file_key()}"
-        self.console.print(f"Job file put at {where}: the rest follows from it")
+        self.say(f"Job file put at s3://{bucket}/{job_file_key()}; the rest follows from it")
 
-        last = self._follow(s3, bucket, app, total=len(job["groups"]))
+        last = self._follow(s3, bucket, str(config["APP_NAME"]), total=len(job["groups"]))
         results = self._collect(s3, bucket, last, jobs_by_group(job))
         self.console.print(well_table(results))
-        self.console.print(f"Results: s3://{bucket}/{OUTPUT}/, copied to {OUTPUT_FOLDER}/")
-        self.console.print(f"To look at: {contact_sheet(results, OUTPUT_FOLDER)}")
+        self.say(f"Results: s3://{bucket}/{OUTPUT}/, copied to {OUTPUT_FOLDER}/")
+        self.say(f"To look at: {contact_sheet(results, OUTPUT_FOLDER)}")
 
         dead_letters = str(config["SQS_DEAD_LETTER_QUEUE"])
-        leftovers = find_leftovers(session, self.server.endpoint, keep_queue=dead_letters)
+        leftovers = find_leftovers(session, endpoint, keep_queue=dead_letters)
         self.console.print(leftover_table(leftovers))
-        self.console.print(
-            f"The dead-letter queue, {dead_letters}, stays: several apps may share one."
-        )
-        self._say_when(session, str(config["LOG_GROUP_NAME"]))
+        self.say(f"Kept: the dead-letter queue {dead_letters}, which several apps may share")
+        first = first_cellprofiler(session, endpoint, str(config["LOG_GROUP_NAME"]))
+        self._say_times(first)
         return self._verdict(results, leftovers)
 
-    def _upload(self, s3: "S3Client", bucket: str, objects: Iterable[tuple[str, bytes]]) -> None:
+    def say(self, text: str, style: str | None = None) -> None:
+        """A line; never wrapped, so that addresses can be copied."""
+        self.console.print(text, style=style, markup=False, soft_wrap=True)
+
+    def _upload(self, s3: "S3Client", bucket: str, objects: list[tuple[str, bytes]]) -> None:
         with self._progress() as bar:
-            for key, content in bar.track(objects, OBJECT_COUNT, description="Uploading"):
+            for key, content in bar.track(objects, description="Uploading"):
                 s3.put_object(Bucket=bucket, Key=key, Body=content)
-        self.console.print(f"Uploaded {OBJECT_COUNT} objects to s3://{bucket}/sample/")
+        self.say(f"Uploaded {len(objects)} objects to s3://{bucket}/sample/")
 
     def _progress(self) -> Progress:
         return Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
             TimeElapsedColumn(),
             console=self.console,
             transient=True,
@@ -131,7 +127,7 @@ class Demo:
                 raise_if_refused(s3, bucket, app)
                 now = look(s3, bucket, app, seen.run_id)
                 if now != seen:
-                    self._tell(bar, task, now, total)
+                    self._tell(bar, task, seen, now)
                     seen, news_at = now, time.monotonic()
                 elif time.monotonic() - news_at > PATIENCE:
                     raise DemoError(
@@ -140,11 +136,17 @@ class Demo:
                     )
         return seen
 
-    def _tell(self, bar: Progress, task: TaskID, now: Snapshot, total: int) -> None:
+    def _tell(self, bar: Progress, task: TaskID, before: Snapshot, now: Snapshot) -> None:
         """Move the bar; where there is no terminal to draw one, print a line."""
-        bar.update(task, completed=now.done + now.dead, description=now.describe(total))
-        if bar.disable or now.finished:
-            self.console.print(now.describe(total))
+        total = int(bar.tasks[0].total or 0)
+        text = now.describe(total)
+        bar.update(task, completed=now.done + now.dead, description=text)
+        if now.run_id != before.run_id:
+            self.say(f"Run {now.run_id}")
+        if now.finished or (bar.disable and text != before.describe(total)):
+            self.say(text)
+        for note in now.notes[len(before.notes) :]:
+            self.say(f"Note: {note}", style="dim")
 
     def _collect(
         self, s3: "S3Client", bucket: str, last: Snapshot, jobs: dict[str, str]
@@ -152,8 +154,6 @@ class Demo:
         """Download the results and read them; say why wells are missing."""
         shutil.rmtree(OUTPUT_FOLDER / PLATE, ignore_errors=True)
         download(s3, bucket, OUTPUT, OUTPUT_FOLDER)
-        for note in last.notes:
-            self.console.print(note, style="dim")
         seconds = {}
         for group, job in jobs.items():
             entry = last.entries.get(job)
@@ -161,32 +161,22 @@ class Demo:
                 continue
             seconds[group.rpartition("=")[2]] = entry.seconds
             if entry.outcome == DEAD:
-                reason = read_text(s3, bucket, entry.key())
-                self.console.print(f"{group} was given up: {reason}", style="red")
+                reason = json.loads(read_text(s3, bucket, entry.key())).get("sentence")
+                self.say(f"{group} was given up: {reason}", style="red")
         return measure(OUTPUT_FOLDER, seconds)
 
-    def _say_when(self, session: boto3.Session, log_group: str) -> None:
-        """How long it took, and how soon the first CellProfiler ran."""
-        first = first_cellprofiler(session, self.server.endpoint, log_group)
+    def _say_times(self, first: float | None) -> None:
         if first is not None:
-            after = first - self.began
-            self.console.print(f"First CellProfiler: {after:.1f} s after the demo began")
-        self.console.print(f"Whole demo: {time.time() - self.began:.0f} s")
+            self.say(f"First CellProfiler: {first - self.began:.1f} s after the demo began")
+        self.say(f"Whole demo: {time.time() - self.began:.0f} s")
 
     def _verdict(self, results: list[WellResult], leftovers: list[Leftover]) -> int:
-        problems = [
-            f"well {result.well}: {result.found} nuclei found, {result.rendered} rendered; "
-            f"expected within {TOLERANCE:.0%}"
-            for result in results
-            if not result.good
-        ]
-        problems += [
-            f"{left.kind} left: {', '.join(left.names)}" for left in leftovers if left.names
-        ]
+        problems = [result.problem for result in results if not result.good]
+        problems += [f"{it.kind} left: {', '.join(it.names)}" for it in leftovers if it.names]
         for problem in problems:
-            self.console.print(problem, style="bold red")
+            self.say(problem, style="bold red")
         if not problems:
-            self.console.print("Every well is right, and nothing is left running.", style="green")
+            self.say("Every well is right, and nothing is left running.", style="green")
         return 1 if problems else 0
 
 
@@ -228,13 +218,20 @@ def stay_local() -> None:
 
 def main() -> int:
     """Run the demo; 0 when every count is right and nothing is left."""
+    # Until here the program only computed, so its processor time tells when it began.
+    began = time.time() - time.process_time()
     console = Console(highlight=False)
     stay_local()
+    server = LocalServer()
     try:
-        with LocalServer() as server:
-            return Demo(console, server).run()
+        with server:
+            return Demo(console, server, began).run()
     except (DemoError, ServerError) as error:
         console.print(str(error), style="bold red", markup=False)
+        return 1
+    except (BotoCoreError, ClientError) as error:
+        text = f"{error}\nThe embedded AWS printed last:\n{server.tail}"
+        console.print(text, style="bold red", markup=False)
         return 1
     except KeyboardInterrupt:
         console.print("Stopped.")

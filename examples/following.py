@@ -50,7 +50,7 @@ class Snapshot:
         if not self.run_id:
             return "Waiting for the run to begin"
         given_up = f", {self.dead} given up" if self.dead else ""
-        return f"Run {self.run_id} is {self.phase}: {self.done} of {total} jobs done{given_up}"
+        return f"{self.phase.capitalize()}: {self.done} of {total} jobs done{given_up}"
 
 
 def list_keys(s3: "S3Client", bucket: str, prefix: str) -> Iterator[str]:
@@ -79,7 +79,10 @@ def look(s3: "S3Client", bucket: str, app: str, run_id: str = "") -> Snapshot:
     run_id = run_id or live_run(s3, bucket, app)
     if not run_id:
         return Snapshot()
-    record = RunRecord.from_json(read_text(s3, bucket, keys.run_record(run_id)).encode())
+    try:
+        record = RunRecord.from_json(read_text(s3, bucket, keys.run_record(run_id)).encode())
+    except s3.exceptions.NoSuchKey:
+        return Snapshot()  # the index is written first
     found = map(LedgerEntry.parse, list_keys(s3, bucket, ledger_prefix(run_id)))
     return Snapshot(run_id, record.phase, counting(e for e in found if e), record.notes)
 

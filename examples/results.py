@@ -41,6 +41,16 @@ class WellResult:
         """Found, and within the tolerance."""
         return self.difference is not None and abs(self.difference) <= TOLERANCE
 
+    @property
+    def problem(self) -> str:
+        """What is wrong with a well that isn't good."""
+        if self.found is None:
+            return f"well {self.well}: no Nuclei.csv came out of it"
+        return (
+            f"well {self.well}: {self.found} nuclei found, {self.rendered} rendered; "
+            f"expected within {TOLERANCE:.0%}"
+        )
+
 
 def download(s3: "S3Client", bucket: str, prefix: str, folder: Path) -> list[Path]:
     """Fetch everything below `prefix/` into the folder; the files, in the order of their keys."""

@@ -34,6 +34,10 @@ _FOREIGN = ("AWS_", "BOTO_", "CELLFLEET_")
 _KEPT = ("CELLFLEET_CELLPROFILER",)
 
 
+#: Held by the one that runs.
+_running = threading.Lock()
+
+
 class _QuietHandler(MotoRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -46,7 +50,8 @@ class EmbeddedAWS:
 
     `deliver(function_arn, event)` gets the bucket notifications that go to Lambda functions;
     it is called during the write, so it must only take note. `protector` answers for tasks at
-    the ECS agent's endpoint. Port 0 takes any free one. `start` raises OSError if the port is
+    the ECS agent's endpoint. `wire` may wrap the whole server (tests count and fail requests
+    there). Port 0 takes any free one. `start` raises OSError if the port is
     taken.
     """
 
@@ -58,12 +63,14 @@ class EmbeddedAWS:
         region: str = "us-east-1",
         deliver: Callable[[str, dict[str, Any]], None] | None = None,
         protector: Protector | None = None,
+        wire: Callable[[Wsgi], Wsgi] | None = None,
     ):
         self.bucket = bucket
         self.region = region
         self._port = port
         self._deliver = deliver or (lambda _arn, _event: None)
         self._protector = protector
+        self._wire = wire
         self._patches = Patches()
         self._server: BaseWSGIServer | None = None
         self._thread: threading.Thread | None = None
@@ -78,6 +85,21 @@ class EmbeddedAWS:
 
     def start(self) -> None:
         """Bind, patch, serve, and make the bucket."""
+        if not _running.acquire(blocking=False):
+            raise RuntimeError("one embedded AWS at a time: moto keeps its state in globals")
+        try:
+            self._serve()
+        except BaseException:
+            self._patches.close()
+            _running.release()
+            raise
+        try:
+            self.furnish()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _serve(self) -> None:
         listening = self._listen()
         try:
             moto_api_backend.reset()
@@ -88,6 +110,8 @@ class EmbeddedAWS:
             app: Wsgi = DomainDispatcherApplication(create_backend_app)
             if self._protector is not None:
                 app = with_agent(app, self._protector)
+            if self._wire is not None:
+                app = self._wire(app)
             self._server = make_server(
                 HOST,
                 self._port,
@@ -96,26 +120,24 @@ class EmbeddedAWS:
                 request_handler=_QuietHandler,
                 fd=listening.fileno(),
             )
-        except BaseException:
-            self._patches.close()
-            raise
         finally:
             listening.close()  # the server has duplicated it
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="aws-server", daemon=True
         )
         self._thread.start()
-        self._furnish()
 
     def stop(self) -> None:
         """Stop serving, forget everything, put moto's parts back. Harmless if not started."""
-        if self._server is not None and self._thread is not None:
-            self._server.shutdown()
-            self._thread.join()
-            self._server.server_close()
-            self._server = None
-            moto_api_backend.reset()
+        if self._server is None or self._thread is None:
+            return
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._server = None
+        moto_api_backend.reset()
         self._patches.close()
+        _running.release()
 
     @property
     def alive(self) -> bool:
@@ -188,7 +210,8 @@ class EmbeddedAWS:
         self._port = listening.getsockname()[1]
         return listening
 
-    def _furnish(self) -> None:
+    def furnish(self) -> None:
+        """Make what every account has: the deployment bucket, subnets, a security group."""
         s3, ec2 = self.client("s3"), self.client("ec2")
         where = {}
         if self.region != "us-east-1":

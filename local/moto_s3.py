@@ -36,6 +36,7 @@ def install(patches: Patches, deliver: Deliver) -> None:
     # moto looks whether If-Match or If-None-Match holds, then writes; two threads can both pass.
     patches.replace(S3Response, "put_object", locked)
     patches.replace(S3Backend, "delete_object", locked)
+    patches.replace(S3Backend, "put_object", _one_event)
 
     sequence = itertools.count(time.time_ns())
     patches.replace(notifications, "_get_s3_event", lambda _: _event_maker(sequence))
@@ -44,6 +45,17 @@ def install(patches: Patches, deliver: Deliver) -> None:
         deliver(arn, event)
 
     patches.replace(notifications, "_invoke_awslambda", lambda _: invoke)
+
+
+def _one_event(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Joining the parts of an upload is one event, not also that of an ordinary put."""
+
+    def put_object(backend: S3Backend, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("multipart") is not None:
+            kwargs["disable_notification"] = True
+        return original(backend, *args, **kwargs)
+
+    return put_object
 
 
 def event_key(key: str) -> str:

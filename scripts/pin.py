@@ -45,6 +45,8 @@ def main(arguments: list[str]) -> int:
             bounds = (ROOT / "requirements.txt").read_text().replace("-c constraints.txt", "")
             development = (ROOT / "requirements-dev.txt").read_text()
             lines = [*bounds.splitlines(), *development.splitlines()]
+            # Chalice needs it, and the one that Python 3.11 brings doesn't run on 3.12.
+            pip(python, "--upgrade", "setuptools")
             pip(python, *(line for line in lines if line and line[0] not in "#-"))
             path = ROOT / "constraints.txt"
             header = "# The versions that are tested, on Python 3.11 and 3.12.\n"

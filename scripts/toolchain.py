@@ -14,6 +14,9 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+#: There on Debian and what is made of it (Ubuntu), and nowhere else.
+DEBIAN = Path("/etc/debian_version")
+
 
 class Missing(Exception):
     """Something the machine must have; one line says what, and how to get it."""
@@ -80,7 +83,7 @@ def apt_install(what: str, packages: list[str]) -> None:
     """Install Debian packages if we may; raise Missing if not, or if it fails."""
     names = " ".join(packages)
     apt = shutil.which("apt-get")
-    if not apt or not Path("/etc/debian_version").exists():
+    if not apt or not DEBIAN.exists():
         raise Missing(f"CellProfiler needs {what}; install it and run this again")
     if os.geteuid() != 0:
         raise Missing(f"CellProfiler needs {what}: sudo apt-get install {names}")

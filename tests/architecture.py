@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "chalicelib/operations/": (
         "chalicelib.operations", "chalicelib.aws", "chalicelib.core", "chalicelib.contract",
-        "chalicelib.errors", "chalicelib.settings", "aws_lambda_powertools",
+        "chalicelib.errors", "chalicelib.settings", "aws_lambda_powertools", "pydantic",
     ),
     "chalicelib/handlers/": (
         "chalicelib.handlers", "chalicelib.operations", "chalicelib.aws", "chalicelib.core",

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chalicelib import contract
-
 from worker import diagnosis
 from worker.engine import Finished
 from worker.failures import JobFailure
@@ -62,9 +61,7 @@ def check(finished: Finished, output: Path, expected: Expected) -> Results:
         raise diagnosis.failure(finished)
     if finished.module_errors and not expected.always_continue:
         raise diagnosis.failure(finished)
-    files = tuple(
-        sorted(path.relative_to(output) for path in output.rglob("*") if path.is_file())
-    )
+    files = tuple(sorted(path.relative_to(output) for path in output.rglob("*") if path.is_file()))
     if not files:
         raise JobFailure(
             contract.PIPELINE,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Sequence
 
 from botocore.exceptions import ClientError
-from chalicelib import contract
 
+from chalicelib import contract
 from worker.failures import error_code
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ PUBLISHED = "published"
 STALE_SECONDS = 600.0
 
 _CONFLICT_TRIES = 5
+
+
+class _Conflict(Exception):
+    """S3 could not decide a conditional write."""
 
 
 class Overtaken(Exception):
@@ -106,19 +112,19 @@ class CommitFile:
         raise Overtaken(self.key)
 
     def _put(self, etag: str, body: str) -> str:
-        for left in reversed(range(_CONFLICT_TRIES)):
-            try:
-                if etag:
-                    answer = self.s3.put_object(
-                        Bucket=self.bucket, Key=self.key, Body=body.encode(), IfMatch=etag
-                    )
-                else:
-                    answer = self.s3.put_object(
-                        Bucket=self.bucket, Key=self.key, Body=body.encode(), IfNoneMatch="*"
-                    )
-                return answer["ETag"]
-            except ClientError as error:
-                if error_code(error) != "ConditionalRequestConflict" or not left:
-                    raise
-                self.sleep(1.0)
-        raise AssertionError("unreachable")
+        # 409: somebody else's write was under way. What came of it only another try tells.
+        for _ in range(_CONFLICT_TRIES):
+            with suppress(_Conflict):
+                return self._put_once(etag, body)
+            self.sleep(1.0)
+        return self._put_once(etag, body)
+
+    def _put_once(self, etag: str, body: str) -> str:
+        put = partial(self.s3.put_object, Bucket=self.bucket, Key=self.key, Body=body.encode())
+        try:
+            answer = put(IfMatch=etag) if etag else put(IfNoneMatch="*")
+            return answer["ETag"]
+        except ClientError as error:
+            if error_code(error) == "ConditionalRequestConflict":
+                raise _Conflict from error
+            raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from chalicelib import contract
-
 from worker.engine import LOAD_ERROR, MODULE_ERROR, Finished
 from worker.failures import JobFailure
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -10,10 +11,9 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Callable, Mapping, Sequence
+from typing import IO, Callable, Mapping
 
 from chalicelib import contract
-
 from worker.failures import Check, JobFailure
 
 _LINE_BYTES = 4096
@@ -81,7 +81,7 @@ class Command:
         threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         return {
             **inherited,
-            **{name: "1" for name in threads},
+            **dict.fromkeys(threads, "1"),
             "TMPDIR": str(self.temporary),
             "PYTHONUNBUFFERED": "1",
         }
@@ -181,10 +181,8 @@ def _wait(
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """End the process and all that it started; also what a process that ended left behind."""
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
     process.wait()
 
 

@@ -197,7 +197,7 @@ class _Reader:
     def _upload_flags(self, flags: str) -> dict[str, Any]:
         arguments = {}
         words = shlex.split(flags.replace("=", " "))
-        for flag, value in zip(words[::2], words[1::2] + [""]):
+        for flag, value in zip(words[::2], [*words[1::2], ""]):
             if flag not in UPLOAD_FLAGS or not value:
                 self.problems.append(
                     "UPLOAD_FLAGS: %r is not understood, expected pairs of %s"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 from typing import Callable
 
-from chalicelib import contract
-
 from botocore.exceptions import ClientError
+
+from chalicelib import contract
 
 INTERRUPTED = "interrupted"  # asked to stop: the job goes to another worker
 LEASE_LOST = "lease lost"  # somebody else may be working on it
@@ -21,7 +21,7 @@ class JobFailure(Exception):
     """The job failed. `cause` is one of contract.CAUSES, `sentence` is for the user."""
 
     def __init__(self, cause: str, sentence: str):
-        super().__init__(cause, sentence)
+        super().__init__(sentence)
         self.cause = cause
         self.sentence = sentence
 
@@ -44,9 +44,7 @@ def explain(error: BaseException, doing: str, otherwise: str) -> JobFailure:
     if isinstance(error, JobFailure):
         return error
     if isinstance(error, ClientError) and error_code(error) in ("AccessDenied", "403"):
-        return JobFailure(
-            contract.PERMISSION, "AWS refused access while %s: %s" % (doing, error)
-        )
+        return JobFailure(contract.PERMISSION, "AWS refused access while %s: %s" % (doing, error))
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return JobFailure(contract.DISK, "The disk is full while %s" % doing)
     if isinstance(error, MemoryError):

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Iterator, Sequence
 
 from botocore.exceptions import BotoCoreError, ClientError
-from chalicelib import contract
 
+from chalicelib import contract
 from worker import tiff
 from worker.failures import Check, JobFailure, error_code, explain
 
@@ -32,12 +32,14 @@ _PLAIN_MD5 = re.compile(r'^"[0-9a-f]{32}"$')
 
 @dataclass(frozen=True)
 class Wanted:
-    """An object to fetch, where to, and the words that name it to the user."""
+    """An object to fetch, where to, and the words that name it to the user. One that is
+    `optional` may be missing."""
 
     bucket: str
     key: str
     path: Path
     what: str
+    optional: bool = False
 
 
 @dataclass
@@ -79,7 +81,11 @@ class Inputs:
         with held.lock:
             if not held.ready:
                 check()
-                download(self._s3, item)
+                try:
+                    download(self._s3, item)
+                except JobFailure as failure:
+                    if not (item.optional and failure.cause == contract.INPUT):
+                        raise
                 held.ready = True
 
     def _release(self, items: Sequence[Wanted]) -> None:
@@ -124,9 +130,7 @@ def _refused(error: ClientError, item: Wanted, address: str) -> JobFailure:
     if code in ("404", "NoSuchKey", "NotFound"):
         return JobFailure(contract.INPUT, "%s: there is no %s" % (item.what, address))
     if code == "NoSuchBucket":
-        return JobFailure(
-            contract.INPUT, "%s: there is no bucket %s" % (item.what, item.bucket)
-        )
+        return JobFailure(contract.INPUT, "%s: there is no bucket %s" % (item.what, item.bucket))
     return explain(error, "downloading %s" % address, contract.DOWNLOAD)
 
 
@@ -156,7 +160,7 @@ def _has_md5(head: HeadObjectOutputTypeDef) -> bool:
 
 
 def _md5(path: Path) -> str:
-    digest = hashlib.md5()  # noqa: S324 - S3's checksum, not a signature
+    digest = hashlib.md5()
     with path.open("rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Callable, Iterator, TextIO
 
 from chalicelib import contract
-
 from worker.failures import JobFailure
 
 _PREFIXES = ("", "Objects")
@@ -91,11 +90,10 @@ def select(
     seen = _Seen(group)
     with _open(path) as file:
         table = _Table(file, name)
-        count, images = 0, []
+        count = 0
+        images: list[Image] = []
         for number, fields in table.records(rows):
-            values = [
-                as_text(kind, key(fields)) for kind, key in zip(kinds, keys)
-            ]
+            values = [as_text(kind, key(fields)) for kind, key in zip(kinds, keys)]
             if seen.matches(values):
                 count += 1
                 images += table.images(number, fields)
@@ -257,9 +255,8 @@ class _Seen:
             shown = ", ".join(values[:_SHOWN]) + (", …" if len(values) > _SHOWN else "")
             hint = ""
             if kinds[index] in ("int", "float") and as_text_or(kinds[index], wanted) != wanted:
-                hint = (
-                    "; CellProfiler reads this column as numbers, so write %s"
-                    % as_text_or(kinds[index], wanted)
+                hint = "; CellProfiler reads this column as numbers, so write %s" % as_text_or(
+                    kinds[index], wanted
                 )
             return "No row of %s has %s=%s: its values are %s%s" % (
                 name, key, wanted, shown or "none (it has no rows)", hint,

@@ -14,7 +14,6 @@ from urllib.parse import unquote
 from urllib.request import pathname2url
 
 from chalicelib.contract import BUCKET_MOUNT
-
 from worker.pipeline import Pipeline
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):")
@@ -23,6 +22,19 @@ _FILE_URL = re.compile(r"^file:(?://(?=/))?", re.IGNORECASE)
 
 class OutsideBucket(ValueError):
     """A path that the worker has no way to fetch; says why."""
+
+
+def container_folder(setting: str, input_folder: str) -> str | None:
+    """The folder that a pipeline's directory setting means in the container; None for those
+    that inputs aren't read from."""
+    choice, _, custom = setting.partition("|")
+    default = posixpath.join(BUCKET_MOUNT, input_folder.strip("/"))
+    folders = {
+        "Default Input Folder": default,
+        "Default Input Folder sub-folder": posixpath.join(default, custom),
+        "Elsewhere...": custom,
+    }
+    return folders.get(choice)
 
 
 @dataclass(frozen=True)
@@ -40,14 +52,7 @@ class Places:
         """The places of a job."""
         module = pipeline.load_data
         location = module.get("Base image location") if module else "Default Input Folder|"
-        choice, _, custom = location.partition("|")
-        folder = posixpath.join(BUCKET_MOUNT, input_folder)
-        bases: dict[str, str | None] = {
-            "Default Input Folder": folder,
-            "Default Input Folder sub-folder": posixpath.join(folder, custom),
-            "Elsewhere...": custom,
-        }
-        return cls(mount, input_folder, bases.get(choice))
+        return cls(mount, input_folder.strip("/"), container_folder(location, input_folder))
 
     @property
     def input_folder(self) -> Path:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Iterator
 
 from chalicelib import contract
-
 from worker.failures import JobFailure
 
 _MODULE = re.compile(r"^(\w+):\[(.*)\]\s*$")
@@ -70,7 +69,8 @@ class Pipeline:
     def _groups_tags(self) -> Iterator[list[str]]:
         for module in self.enabled("Groups"):
             if module.get("Do you want to group your images?") == "Yes":
-                yield module.get_all("Metadata category")
+                tags = module.get_all("Metadata category")
+                yield [tag for tag in tags if tag != "None"]
 
     @property
     def image_csv(self) -> str:

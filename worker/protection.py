@@ -53,7 +53,10 @@ class Protection:
         if not self._url:
             return
         self._asked = self._clock()
-        state = {"ProtectionEnabled": enabled, **({"ExpiresInMinutes": _MINUTES} if enabled else {})}
+        state = {
+            "ProtectionEnabled": enabled,
+            **({"ExpiresInMinutes": _MINUTES} if enabled else {}),
+        }
         request = urllib.request.Request(
             self._url,
             data=json.dumps(state).encode(),

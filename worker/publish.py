@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence
 
-from botocore.exceptions import BotoCoreError, ClientError
 from boto3.exceptions import S3UploadFailedError
-from chalicelib import contract
+from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib import contract
 from worker.commit import PUBLISHED, PUBLISHING, STALE_SECONDS, CommitFile, Overtaken
 from worker.failures import LEASE_LOST, Cancelled, Check, explain
 

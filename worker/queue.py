@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable, Iterator
 
 from botocore.exceptions import ClientError
-from chalicelib import contract
 
+from chalicelib import contract
 from worker.failures import INTERRUPTED, LEASE_LOST, RUN_STOPPED, Cancelled, error_code
 
 if TYPE_CHECKING:
@@ -79,18 +79,15 @@ class Queue:
 
     def give_back(self, lease: Lease) -> None:
         """Let the message be tried again in a minute; SQS counts this receive."""
-        try:
+        # A lost one is on its way already.
+        with suppress(LeaseLost):
             self.extend(lease, contract.RETRY_SECONDS)
-        except LeaseLost:
-            pass  # It is on its way already.
 
     def delete(self, lease: Lease) -> None:
         """The job is over."""
-        try:
-            with _translated():
-                self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=lease.receipt)
-        except LeaseLost:
-            pass  # Whoever has it now will find the job published.
+        # Whoever has a lost one now will find the job published.
+        with suppress(LeaseLost), _translated():
+            self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=lease.receipt)
 
     def pass_on(self, lease: Lease, body: str, delay: int = 0) -> None:
         """Send a copy and delete the original: a return that doesn't use up a retry."""

@@ -60,7 +60,8 @@ class _Walk:
 
     def pages(self) -> None:
         """Raises _Broken at the first thing that lies outside the file."""
-        offset, seen = self.first, set()
+        offset = self.first
+        seen: set[int] = set()
         if not offset:
             raise _Broken("it has no image")
         while offset and len(seen) < _MAX_PAGES:
@@ -114,8 +115,7 @@ class _Walk:
     def _read(self, offset: int, length: int, what: str) -> bytes:
         if offset + length > self.size:
             raise _Broken(
-                "%s should reach byte %d, the file ends at %d"
-                % (what, offset + length, self.size)
+                "%s should reach byte %d, the file ends at %d" % (what, offset + length, self.size)
             )
         self.file.seek(offset)
         return self.file.read(length)

@@ -50,7 +50,8 @@ def look(
     progress, tally = ledger.read(services.store, record.run_id, memory.tally, now)
     if record.closed and progress.done + progress.dead >= record.jobs:
         progress = ledger.read_all(services.store, record.run_id, record.jobs)
-    memory = _count_empty(memory.model_copy(update={"tally": tally}), found_queue, now)
+    memory = memory.model_copy(update={"tally": tally})
+    memory = _count_empty(memory, found_queue if record.closed else None, now)
     lost = record.run_id if any(not f.fleet_id for f in record.fleets) and ending else ""
     seen = Observation(
         now=now,

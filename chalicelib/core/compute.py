@@ -50,8 +50,9 @@ def choose_worker(config: RunConfig, settings: Settings) -> tuple[WorkerKind, st
 
 def image_version(tag: str) -> str:
     """CellProfiler's version in an image tag: `…:2.2.1_4.2.8` gives "4.2.8"; "" if none."""
-    name = tag.rsplit(":", 1)[-1] if ":" in tag else ""
-    return name.rsplit("_", 1)[-1] if "_" in name else ""
+    # A registry may have a port, and a digest may follow the tag.
+    name = tag.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    return name.rpartition("_")[2] if "_" in name else ""
 
 
 def task_environment(
@@ -66,6 +67,8 @@ def task_environment(
     """The container's environment, DCP's names first and in DCP's order."""
     keys = {key: _as_dcp(value) for key, value in config.to_keys().items()}
     keys["SQS_QUEUE_URL"] = queue_url
+    # DCP's start script would check out an empty name, fail, and end.
+    keys["PLUGINS_COMMIT"] = config.plugins_commit or "False"
     names = list(contract.DCP_ENVIRONMENT)
     if config.use_plugins:
         names += contract.DCP_PLUGIN_ENVIRONMENT

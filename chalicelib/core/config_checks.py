@@ -54,7 +54,7 @@ def _disk(config: RunConfig) -> Iterator[Finding]:
         yield Problem(
             where="EBS_VOL_SIZE",
             found=str(config.ebs_vol_size),
-            expected=f"must be more than {2 * tasks} (GB) for TASKS_PER_MACHINE {tasks}",
+            expected=f"must be more than {2 * tasks} GB for TASKS_PER_MACHINE {tasks}",
             hint="each container gets EBS_VOL_SIZE / TASKS_PER_MACHINE - 2 GB",
         )
 
@@ -82,6 +82,10 @@ def _done_check(config: RunConfig) -> Iterator[Finding]:
         )
 
 
+def _containers(count: int) -> str:
+    return "1 container" if count == 1 else f"{count} containers"
+
+
 def _known_sizes(config: RunConfig) -> dict[str, MachineSize]:
     sizes = {name: machine_size(name) for name in config.machine_type}
     return {name: size for name, size in sizes.items() if size is not None}
@@ -96,8 +100,8 @@ def _processor(config: RunConfig) -> Iterator[Finding]:
             yield Problem(
                 where="CPU_SHARES",
                 found=str(config.cpu_shares),
-                expected=f"must be at most {most} for {config.tasks_per_machine} container(s) on "
-                f"{name}, which has {size.vcpus} vCPU(s) of 1024 units",
+                expected=f"must be at most {most} for {_containers(config.tasks_per_machine)} on "
+                f"{name}, which has {size.vcpus} vCPU of 1024 units",
                 hint="otherwise ECS never places them all; choose a larger MACHINE_TYPE or fewer "
                 "TASKS_PER_MACHINE",
             )
@@ -112,14 +116,14 @@ def _memory(config: RunConfig) -> Iterator[Finding]:
             yield Problem(
                 where="MEMORY",
                 found=str(config.memory),
-                expected=f"must be at most {size.usable_mib // tasks} (MB) for {tasks} "
-                f"container(s) on {name}, which has {size.memory_mib} MB",
+                expected=f"must be at most {size.usable_mib // tasks} MB for {_containers(tasks)} "
+                f"on {name}, which has {size.memory_mib} MB",
                 hint=f"{size.comfortable_mib // tasks} leaves room for the system; otherwise ECS "
                 "never places them all",
             )
         elif config.memory * tasks > size.comfortable_mib:
             yield (
-                f"MEMORY {config.memory} for {tasks} container(s) takes nearly all of {name}'s "
+                f"MEMORY {config.memory} for {_containers(tasks)} takes nearly all of {name}'s "
                 f"{size.memory_mib} MB, and ECS may not place them all; "
                 f"{size.comfortable_mib // tasks} is safe."
             )
@@ -151,7 +155,7 @@ def _cores(config: RunConfig) -> Iterator[Finding]:
     """A warning where copies of CellProfiler share a vCPU."""
     if config.docker_cores * 1024 > config.cpu_shares:
         yield (
-            f"CPU_SHARES {config.cpu_shares} is {config.cpu_shares / 1024:g} vCPU(s) for "
+            f"CPU_SHARES {config.cpu_shares} is {config.cpu_shares / 1024:g} vCPU for "
             f"DOCKER_CORES {config.docker_cores} copies of CellProfiler, which will share them; "
             f"{config.docker_cores * 1024} gives each its own."
         )

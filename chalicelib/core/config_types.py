@@ -30,8 +30,6 @@ class Unfit(ValueError):
 class Kind(ABC):
     """Annotates a field of the model, and reads its values."""
 
-    unit = ""
-
     @property
     @abstractmethod
     def expected(self) -> str:

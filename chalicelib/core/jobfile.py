@@ -52,11 +52,18 @@ def _ignore(_count: int) -> None:
 
 
 def read_header(open_stream: Opener, source: str) -> JobFileHeader:
-    """Everything but the groups, wherever it stands in the file. Raises JobFileError."""
+    """Everything but the groups, wherever it stands in the file.
+
+    Raises JobFileError; what is wrong with the groups is then told too, and otherwise left
+    to `check`.
+    """
     problems = Problems(source)
-    header = HeaderReader(problems, _ignore).read(open_stream)
-    problems.raise_if_any()
-    assert header is not None
+    reader = HeaderReader(problems, _ignore)
+    header = reader.read(open_stream)
+    if header is None:
+        checker = GroupChecker(reader.values, problems, check_if_done=False)
+        _read_groups(checker, open_stream, problems, _ignore)
+        problems.raise_all()
     return header
 
 
@@ -78,18 +85,27 @@ def check(
     reader = HeaderReader(problems, on_progress)
     header = reader.read(open_stream)
     checker = GroupChecker(reader.values, problems, check_if_done=check_if_done)
-    try:
-        checker.read(open_stream, on_progress)
-    except UnreadableError as error:
-        problems.stop(error.problem)
-    problems.raise_if_any()
-    assert header is not None
+    _read_groups(checker, open_stream, problems, on_progress)
+    if header is None or problems.total:
+        problems.raise_all()
     return JobFile(
         header=header,
         jobs=checker.jobs,
         duplicates=checker.duplicates,
         warnings=(*reader.warnings, *checker.warnings()),
     )
+
+
+def _read_groups(
+    checker: GroupChecker,
+    open_stream: Opener,
+    problems: Problems,
+    on_progress: Callable[[int], None],
+) -> None:
+    try:
+        checker.read(open_stream, on_progress)
+    except UnreadableError as error:
+        problems.stop(error.problem)
 
 
 def iter_jobs(

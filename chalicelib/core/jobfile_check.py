@@ -72,9 +72,9 @@ class GroupChecker:
         if self._shared:
             left_out = ", ".join(self._folders.left_out(self._first_keys)) or "none of the keys"
             warnings.append(
-                f"{self._shared:,} groups have the output folder of an earlier group, first "
-                f"{self._first_shared}: output_structure leaves out {left_out}. What one writes "
-                "replaces what another wrote under the same name"
+                f"{self._shared:,} of {self.jobs:,} groups share the output folder of an earlier "
+                f"one, first {self._first_shared}: output_structure leaves out {left_out}. What "
+                "one writes replaces what another wrote under the same name"
             )
         return warnings
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from chalicelib.core.jobfile_problems import show
-from chalicelib.core.jobfile_stream import CLOSING, OPENING, Event, Events, skip
+from chalicelib.core.jobfile_stream import CLOSING, OPENING, Event, JobFileStream
 
 _MAX_EVENTS = 5_000
 _MAX_DEPTH = 20
@@ -15,20 +15,20 @@ class EmbeddedError(ValueError):
     """The object can't be used; says why."""
 
 
-def read_object(events: Events) -> dict[str, Any]:
+def read_object(stream: JobFileStream) -> dict[str, Any]:
     """The object whose "start_map" has just been read; numbers become int or float.
 
     Keys that begin with `_comment` are left out, at any depth. Raises EmbeddedError, and
     then has read past the object nevertheless.
     """
-    return _object(iter(_gather(events)))
+    return _object(iter(_gather(stream)))
 
 
-def _gather(events: Events) -> list[Event]:
+def _gather(stream: JobFileStream) -> list[Event]:
     gathered: list[Event] = []
     depth = 1
     while depth:
-        event = next(events)
+        event = next(stream.events)
         gathered.append(event)
         if event[0] in OPENING:
             depth += 1
@@ -36,7 +36,7 @@ def _gather(events: Events) -> list[Event]:
             depth -= 1
         if len(gathered) > _MAX_EVENTS or depth > _MAX_DEPTH:
             for _ in range(depth):
-                skip(events, "start_map")  # the rest of the innermost
+                stream.skip("start_map")  # the rest of the innermost
             raise EmbeddedError(f"more than {_MAX_EVENTS:,} values, or {_MAX_DEPTH} levels")
     return gathered
 

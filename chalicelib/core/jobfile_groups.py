@@ -9,13 +9,12 @@ Forms may be mixed. Keys that begin with `_comment` are ignored.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from typing import Any
 
 from chalicelib.contract import Group, MessageError, parse_group
 from chalicelib.core.jobfile_header import COMMENT, PROGRESS_GROUPS, describe, top_level
 from chalicelib.core.jobfile_problems import shorten, show
-from chalicelib.core.jobfile_stream import OPENING, Events, JobFileStream, Opener, skip
+from chalicelib.core.jobfile_stream import OPENING, JobFileStream, Opener
 from chalicelib.errors import Problem
 
 #: SQS takes 1 MiB, but queues made by DCP keep its old limit, in bytes.
@@ -44,7 +43,7 @@ class GroupReader:
         on_progress: Callable[[int], None] | None = None,
         bare_allowed: bool = True,
     ):
-        self._stream = JobFileStream(open_stream)
+        self._open = open_stream
         self._report = report
         self._on_progress = on_progress
         self._bare_allowed = bare_allowed
@@ -53,35 +52,35 @@ class GroupReader:
 
     def groups(self) -> Iterator[tuple[int, Group]]:
         """Each well-formed group with its position. Raises UnreadableError."""
-        with closing(self._stream.events()) as events:
-            for key, kind, _ in top_level(self._stream, events):
+        with JobFileStream(self._open) as stream:
+            for key, kind, _ in top_level(stream):
                 if key == "groups" and kind == "start_array":
-                    yield from self._groups(events)
+                    yield from self._groups(stream)
                 else:
-                    skip(events, kind)
+                    stream.skip(kind)
 
-    def _groups(self, events: Events) -> Iterator[tuple[int, Group]]:
-        for index, (kind, value) in enumerate(events):
+    def _groups(self, stream: JobFileStream) -> Iterator[tuple[int, Group]]:
+        for index, (kind, value) in enumerate(stream.events):
             if kind == "end_array":
                 break
-            self._stream.where = index
+            stream.where = index
             try:
-                group = self._group(kind, value, events)
+                group = self._group(stream, kind, value)
             except _GroupError as error:
-                self._report(error.problem(self._stream.place()))
+                self._report(error.problem(stream.place()))
             else:
                 yield index, group
             if self._on_progress and (index + 1) % PROGRESS_GROUPS == 0:
                 self._on_progress(index + 1)
 
-    def _group(self, kind: str, value: Any, events: Events) -> Group:
+    def _group(self, stream: JobFileStream, kind: str, value: Any) -> Group:
         if kind == "start_map":
-            return self._from_object(_members(events, inner=True))
+            return self._from_object(stream, _members(stream, inner=True))
         if kind == "start_array":
-            return _from_members(_read_print_groups(events))
+            return _from_members(_read_print_groups(stream))
         raise _GroupError(_EXPECTED, describe(kind, value))
 
-    def _from_object(self, members: list[Member]) -> Group:
+    def _from_object(self, stream: JobFileStream, members: list[Member]) -> Group:
         if len(members) == 1 and members[0][:2] == ("Metadata", "string"):
             return _from_text(members[0][2])  # nearly always
         metadata = [member for member in members if member[0] == "Metadata"]
@@ -91,7 +90,7 @@ class GroupReader:
         if len(metadata) > 1:
             raise _GroupError("Metadata stands there twice")
         if len(members) > 1:
-            self._ignore_others(members)
+            self._ignore_others(stream.place(), members)
         _, kind, value = metadata[0]
         if kind == "string":
             return _from_text(value)
@@ -108,12 +107,12 @@ class GroupReader:
                 hint=f'for example "output_structure": {pattern}',
             )
 
-    def _ignore_others(self, members: list[Member]) -> None:
+    def _ignore_others(self, place: str, members: list[Member]) -> None:
         others = [key for key, _, _ in members if key != "Metadata"]
         if any(key.startswith("Metadata_") for key in others):
             raise _GroupError('"Metadata" and bare keys can\'t be mixed in one group')
         self.ignored_keys += len(others)
-        self.first_ignored = self.first_ignored or f"{show(others[0])} in {self._stream.place()}"
+        self.first_ignored = self.first_ignored or f"{show(others[0])} in {place}"
 
 
 def _from_text(text: str) -> Group:
@@ -135,8 +134,8 @@ def _from_members(members: list[Member]) -> Group:
     for key, kind, value in members:
         text = _as_text(kind, value)
         if text is None:
-            hint = "write it as text, just as it stands in the data file"
-            raise _GroupError(f"{shorten(key)} is {describe(kind, value)}", hint=hint)
+            expected = f"{shorten(key)} is {describe(kind, value)}, and must be text"
+            raise _GroupError(expected, hint="write it as it stands in the data file, in quotes")
         if "," in text or "=" in text:
             raise _GroupError(f"{shorten(key)} is {show(text)}: a value can't hold , or =")
         if "," in key or "=" in key:
@@ -153,33 +152,33 @@ def _as_text(kind: str, value: Any) -> str | None:
     return None
 
 
-def _members(events: Events, *, inner: bool) -> list[Member]:
+def _members(stream: JobFileStream, *, inner: bool) -> list[Member]:
     """The members of the object that was opened last, comments left out; `inner` says whether
     an object under "Metadata" is read too."""
     members: list[Member] = []
-    for kind, key in events:
+    for kind, key in stream.events:
         if kind == "end_map":
             break
-        kind, value = next(events)
+        kind, value = next(stream.events)
         if kind in OPENING:
             if inner and kind == "start_map" and key == "Metadata":
-                value = _members(events, inner=False)
+                value = _members(stream, inner=False)
             else:
-                skip(events, kind)
+                stream.skip(kind)
         if not key.startswith(COMMENT) and len(members) <= _MAX_KEYS:
             members.append((key, kind, value))
     return members
 
 
-def _read_print_groups(events: Events) -> list[Member]:
+def _read_print_groups(stream: JobFileStream) -> list[Member]:
     """The members of the object in `[{…}, [image numbers]]`, whose "[" has just been read."""
-    kind, value = next(events)
+    kind, value = next(stream.events)
     if kind == "end_array":
         raise _GroupError(_EXPECTED_LIST, "an empty list")
-    members = _members(events, inner=False) if kind == "start_map" else None
+    members = _members(stream, inner=False) if kind == "start_map" else None
     if members is None:
-        skip(events, kind)
-    skip(events, "start_array")  # the image numbers, and the end of the list
+        stream.skip(kind)
+    stream.skip("start_array")  # the image numbers, and the end of the list
     if members is None:
         raise _GroupError(_EXPECTED_LIST, f"a list with {describe(kind, value)}")
     return members

@@ -1,7 +1,6 @@
 """Everything in a job file but its groups: read, checked, put in the form the rest expects."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from difflib import get_close_matches
 from posixpath import splitext
@@ -13,11 +12,9 @@ from chalicelib.core.jobfile_problems import Problems, shorten, show
 from chalicelib.core.jobfile_stream import (
     CLOSING,
     OPENING,
-    Events,
     JobFileStream,
     Opener,
     UnreadableError,
-    skip,
 )
 from chalicelib.errors import Problem
 
@@ -53,24 +50,24 @@ class JobFileHeader:
     groups: int = 0
 
 
-def top_level(stream: JobFileStream, events: Events) -> Iterator[tuple[str, str, Any]]:
+def top_level(stream: JobFileStream) -> Iterator[tuple[str, str, Any]]:
     """Each key of the file, with the first event of its value: (key, kind, value).
 
     The consumer reads past the value before it asks for the next key.
     """
-    kind, _ = next(events)
+    kind, _ = next(stream.events)
     if kind != "start_map":
         keys = ", ".join(_REQUIRED)
         raise UnreadableError(
             Problem(where="the file", expected=f"expected an object with the keys {keys}")
         )
-    for kind, key in events:
+    for kind, key in stream.events:
         if kind == "end_map":
             break
-        stream.where = shorten(key)
-        kind, value = next(events)
+        stream.where = show(key)
+        kind, value = next(stream.events)
         yield key, kind, value
-    for _ in events:  # nothing may follow: the parser says so if it does
+    for _ in stream.events:  # nothing may follow: the parser says so if it does
         pass
 
 
@@ -87,12 +84,11 @@ class HeaderReader:
 
     def read(self, open_stream: Opener) -> JobFileHeader | None:
         """The header, or None after adding problems. Raises JobFileError if unreadable."""
-        stream = JobFileStream(open_stream)
         problems_before = self.problems.total
         try:
-            with closing(stream.events()) as events:
-                for key, kind, value in top_level(stream, events):
-                    self._take(stream, events, key, kind, value)
+            with JobFileStream(open_stream) as stream:
+                for key, kind, value in top_level(stream):
+                    self._take(stream, key, kind, value)
         except UnreadableError as error:
             self.problems.stop(error.problem)
         self._check()
@@ -100,46 +96,43 @@ class HeaderReader:
 
     # --- reading
 
-    def _take(self, stream: JobFileStream, events: Events, key: str, kind: str, value: Any) -> None:
+    def _take(self, stream: JobFileStream, key: str, kind: str, value: Any) -> None:
         if key.startswith(COMMENT):
-            skip(events, kind)
+            stream.skip(kind)
         elif key not in _KNOWN:
             self._note_unknown(key)
-            skip(events, kind)
+            stream.skip(kind)
         elif key in self.values:
             self._problem(key, "this key stands in the file twice", hint="keep one of them")
-            skip(events, kind)
+            stream.skip(kind)
         elif key == "groups" and kind == "start_array":
-            self.values[key] = self._count_groups(stream, events)
+            self.values[key] = self._count_groups(stream)
         elif key in _OBJECTS and kind == "start_map":
-            self.values[key] = self._read_object(key, events)
+            self.values[key] = self._read_object(key, stream)
         elif key in _PATHS and kind == "string":
             self.values[key] = value
         else:
             self.values[key] = None
             self._problem(key, f"expected {_expected(key)}", describe(kind, value))
-            skip(events, kind)
+            stream.skip(kind)
 
     def _note_unknown(self, key: str) -> None:
         self.unknown_count += 1
         if len(self.unknown) < _MAX_UNKNOWN:
             self.unknown.append(key[:100])
 
-    def _count_groups(self, stream: JobFileStream, events: Events) -> int:
+    def _count_groups(self, stream: JobFileStream) -> int:
         count = depth = 0
-        for kind, _ in events:
-            if kind in CLOSING:
-                if depth == 0:
-                    break
-                depth -= 1
-                continue
+        for kind, _ in stream.events:
             if depth == 0:
+                if kind == "end_array":
+                    break
                 stream.where = count
                 count += 1
                 if count % PROGRESS_GROUPS == 0:
                     self._progress(count)
-            if kind in OPENING:
-                depth += 1
+            if kind in OPENING or kind in CLOSING:
+                depth = stream.deeper(depth, kind)
         return count
 
     def _progress(self, count: int) -> None:
@@ -153,9 +146,9 @@ class HeaderReader:
             )
         self._on_progress(count)
 
-    def _read_object(self, key: str, events: Events) -> dict[str, Any] | None:
+    def _read_object(self, key: str, stream: JobFileStream) -> dict[str, Any] | None:
         try:
-            return read_object(events)
+            return read_object(stream)
         except EmbeddedError as error:
             self._problem(key, str(error))
             return None
@@ -180,7 +173,7 @@ class HeaderReader:
     def _check_path(self, key: str) -> None:
         written = self.values[key]
         path = self.values[key] = tidy(written)
-        if fault := path_fault(path):
+        if fault := path_fault(written):
             self.values[key] = None
             self._problem(key, fault[0], show(written), fault[1])
         elif not path and key not in _MAY_BE_EMPTY:
@@ -224,8 +217,10 @@ class HeaderReader:
 
 def describe(kind: str, value: Any) -> str:
     """An event as the user would name it."""
-    if kind in ("string", "number"):
+    if kind == "string":
         return show(value)
+    if kind == "number":
+        return shorten(str(value))
     if kind == "boolean":
         return "true" if value else "false"
     return {"start_map": "an object", "start_array": "a list"}.get(kind, "null")

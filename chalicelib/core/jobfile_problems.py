@@ -1,7 +1,7 @@
 """What is wrong with a job file: all of it counted, the first hundred kept."""
 
 import json
-from typing import Any, Never
+from typing import Never
 
 from chalicelib.errors import JobFileError, Problem
 
@@ -27,21 +27,16 @@ class Problems:
         """Add a problem that nothing can be read beyond, and raise them all."""
         self.total += 1
         self._first = [*self._first[: _KEPT - 1], problem]
-        raise self._error()
+        self.raise_all()
 
-    def raise_if_any(self) -> None:
-        """Raise JobFileError if there was a problem."""
-        if self.total:
-            raise self._error()
-
-    def _error(self) -> JobFileError:
-        return JobFileError(self.source, self._first, total=self.total)
+    def raise_all(self) -> Never:
+        """Raise the JobFileError that tells them all."""
+        raise JobFileError(self.source, self._first, total=self.total)
 
 
-def show(value: Any) -> str:
-    """A value as the user wrote it, on one line, shortened."""
-    text = json.dumps(value[:_SHOWN] if isinstance(value, str) else value, default=str)
-    return shorten(text)
+def show(text: str) -> str:
+    """A text as it stands in the file: quoted, on one line, shortened."""
+    return shorten(json.dumps(text[:_SHOWN], ensure_ascii=False))
 
 
 def shorten(text: str) -> str:

@@ -7,7 +7,8 @@ import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_LE
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from typing import Any, BinaryIO
+from itertools import pairwise
+from typing import Any, BinaryIO, Self
 
 import ijson
 
@@ -23,6 +24,7 @@ CLOSING = frozenset(("end_map", "end_array"))
 
 #: No group, and no value of a top-level key, is read beyond about this many bytes.
 MAX_ITEM_BYTES = 4 * 1024 * 1024
+_MAX_DEPTH = 100
 _CHUNK_BYTES = 64 * 1024
 
 # The parser turns a lone first half of a surrogate pair into "?" without a word.
@@ -43,18 +45,46 @@ class UnreadableError(Exception):
 
 
 class JobFileStream:
-    """The events of one pass over a job file.
+    """One pass over a job file: `events` gives its events, leaving the `with` closes it.
 
-    The consumer keeps `where` up to date (`groups[17]`, `config`); every change of it
+    The consumer keeps `where` up to date (17 for `groups[17]`, or a key); every change of it
     starts a new item, and items are bounded.
     """
 
     def __init__(self, open_stream: Opener):
         self._open = open_stream
         self.where: str | int = "the file"
+        self.events = self._parse()
 
-    def events(self) -> Events:
-        """Yield all events; raises UnreadableError. Closes the stream at the end."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.events.close()
+
+    def place(self) -> str:
+        """What is being read, in the user's words."""
+        return f"groups[{self.where}]" if isinstance(self.where, int) else self.where
+
+    def skip(self, kind: str) -> None:
+        """Read past a value whose first event was of this kind."""
+        depth = 1 if kind in OPENING else 0
+        while depth:
+            kind, _ = next(self.events)
+            if kind in OPENING or kind in CLOSING:
+                depth = self.deeper(depth, kind)
+
+    def deeper(self, depth: int, kind: str) -> int:
+        """The depth after one more opening or closing event. Raises UnreadableError if lists
+        or objects are nested beyond all reason."""
+        if kind in CLOSING:
+            return depth - 1
+        if depth > _MAX_DEPTH:
+            expected = f"more than {_MAX_DEPTH} lists or objects within each other"
+            raise UnreadableError(Problem(where=self.place(), expected=expected))
+        return depth + 1
+
+    def _parse(self) -> Events:
         events = ijson.sendable_list()
         parser = ijson.basic_parse_coro(events)
         for number, chunk in enumerate(self._checked_chunks()):
@@ -65,10 +95,6 @@ class JobFileStream:
             events.clear()
             if error:
                 raise UnreadableError(self._explain(error, number))
-
-    def place(self) -> str:
-        """What is being read, in the user's words."""
-        return f"groups[{self.where}]" if isinstance(self.where, int) else self.where
 
     def _checked_chunks(self) -> Iterator[bytes]:
         """The chunks, then b"" for the end."""
@@ -108,17 +134,6 @@ class JobFileStream:
             expected=expected,
             hint=hint,
         )
-
-
-def skip(events: Events, kind: str) -> None:
-    """Read past a value whose first event was of this kind, however deep it is."""
-    depth = 1 if kind in OPENING else 0
-    while depth:
-        kind, _ = next(events)
-        if kind in OPENING:
-            depth += 1
-        elif kind in CLOSING:
-            depth -= 1
 
 
 def _feed(parser: Any, chunk: bytes) -> BaseException | None:
@@ -191,22 +206,33 @@ def _refuse_bad_escapes(seen: bytes, chunk: bytes, line: int) -> None:
         raise UnreadableError(Problem(where=f"line {line}", expected=reason))
 
 
-def _locate(open_stream: Opener, chunk_number: int) -> str:
+def _locate(open_stream: Opener, number: int) -> str:
     """The line and column of the error that the parser met in a chunk.
 
-    The parser doesn't tell, so the file is parsed again, and that chunk byte by byte.
+    The parser doesn't tell, so the file is parsed again with that chunk in small pieces, and
+    once more with the bad piece byte by byte (many small pieces of a long text are slow).
     """
+    line = column = start = 0
+    for size in (256, 1):
+        line, column, start = _error_place(open_stream, number, start, size)
+    return f"line {line}, column {column}"
+
+
+def _error_place(open_stream: Opener, number: int, start: int, size: int) -> tuple[int, int, int]:
+    """Line and column of the end of the first piece that the parser refuses, and its start in
+    the chunk, which is cut in pieces of a size from `start` on."""
     events = ijson.sendable_list()
     parser = ijson.basic_parse_coro(events)
-    line, column = 1, 0
-    for number, chunk in enumerate(_chunks(open_stream)):
-        pieces = [chunk] if number < chunk_number else [bytes((byte,)) for byte in chunk]
-        for piece in pieces:
+    line, column, at = 1, 0, 0
+    for count, chunk in enumerate(_chunks(open_stream)):
+        cuts = [0, *range(start, len(chunk), size)] if count == number else [0]
+        for at, end in pairwise([*dict.fromkeys(cuts), len(chunk)]):
+            piece = chunk[at:end]
             failed = _feed(parser, piece)
             events.clear()
             newlines = piece.count(b"\n")
             line += newlines
             column = len(piece) - piece.rfind(b"\n") - 1 + (0 if newlines else column)
             if failed:
-                return f"line {line}, column {column}"
-    return f"line {line}, column {column}"
+                return line, column, at
+    return line, column, at

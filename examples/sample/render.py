@@ -36,6 +36,7 @@ _SPACING = 46
 #: The share of nuclei that have a touching partner.
 _PAIRED = 0.12
 _OPTICS_BLUR = 1.2
+_HALO_BLUR = 22.0
 _PHOTON_GAIN = 14.0
 _CAMERA_OFFSET = 400.0
 _READ_NOISE = 30.0
@@ -186,22 +187,28 @@ def _texture(rng: np.random.Generator, shape: tuple[int, ...], grain: float) -> 
     return noise
 
 
-def blur(image: Image, sigma: float) -> Image:
-    """A Gaussian blur, sigma in pixels, that wraps around at the border."""
+def blur(image: Image, sigma: float, halo: float = 0.0) -> Image:
+    """A Gaussian blur that wraps around at the border; sigma in pixels.
+
+    `halo` adds that share of the light once more, spread widely, as a lens does.
+    """
     rows = np.fft.fftfreq(image.shape[0])[:, None]
     columns = np.fft.rfftfreq(image.shape[1])[None, :]
-    transfer = np.exp(-2 * (math.pi * sigma) ** 2 * (rows**2 + columns**2))
+    squared = -2 * math.pi**2 * (rows**2 + columns**2)
+    transfer = np.exp(squared * sigma**2)
+    if halo:
+        transfer += halo * np.exp(squared * _HALO_BLUR**2)
     return np.fft.irfft2(np.fft.rfft2(image) * transfer, s=image.shape)
 
 
 def _expose(light: Image, haze: float, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
     """What the camera records of the light, in photons, over a haze out of focus."""
-    y, x = np.mgrid[0 : SHAPE[0], 0 : SHAPE[1]]
-    off_centre = np.hypot(y / SHAPE[0] - 0.46, x / SHAPE[1] - 0.54)
-    lamp = 1 - 0.42 * off_centre**2
-    photons = lamp * (blur(light, _OPTICS_BLUR) + 0.05 * blur(light, 22) + haze)
-    counts = rng.poisson(np.clip(photons, 0, None)) * _PHOTON_GAIN
-    counts += _CAMERA_OFFSET + rng.normal(0, _READ_NOISE, SHAPE)
+    y, x = np.ogrid[0 : SHAPE[0], 0 : SHAPE[1]]
+    lamp = 1 - 0.42 * ((y / SHAPE[0] - 0.46) ** 2 + (x / SHAPE[1] - 0.54) ** 2)
+    photons = lamp * (blur(light, _OPTICS_BLUR, halo=0.05) + haze)
+    # Shot noise has the photons' own variance; with this many of them it is as good as normal.
+    noise = np.sqrt(_PHOTON_GAIN**2 * photons + _READ_NOISE**2) * rng.standard_normal(SHAPE)
+    counts = _CAMERA_OFFSET + _PHOTON_GAIN * photons + noise
     recorded: npt.NDArray[np.uint16] = np.clip(np.rint(counts), 0, 65535).astype(np.uint16)
     return recorded
 

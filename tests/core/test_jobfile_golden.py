@@ -32,15 +32,15 @@ def test_what_a_job_file_becomes(path: Path) -> None:
     file = jobfile.check(open_stream, path.name, check_if_done=False)
     jobs = list(jobfile.iter_jobs(open_stream, file.header, run="Fly-1", submission="5u8"))
     found = {
-        "config": file.header.config,
-        "fleet": file.header.fleet,
-        "kind": file.header.kind,
         "jobs": file.jobs,
         "duplicates": file.duplicates,
         "warnings": file.warnings,
-        "messages": [json.loads(job.body) for job in jobs],
+        "kind": file.header.kind,
+        "config": file.header.config,
+        "fleet": file.header.fleet,
     }
-    hold(path.with_suffix(".golden"), json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    lines = [json.dumps(found, indent=1, ensure_ascii=False), *(job.body for job in jobs)]
+    hold(path.with_suffix(".golden"), "\n".join(lines) + "\n")
 
 
 @pytest.mark.parametrize("path", REFUSED, ids=lambda path: path.stem)

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
+from moto.moto_api._internal.models import moto_api_backend
 from moto.server import ThreadedMotoServer
 
 from examples.demo import local_session
@@ -11,6 +12,7 @@ from examples.demo import local_session
 @pytest.fixture
 def endpoint() -> Iterator[str]:
     """An empty AWS on loopback."""
+    moto_api_backend.reset()  # moto's state is the process's, not the server's
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

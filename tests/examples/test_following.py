@@ -58,6 +58,11 @@ def test_no_run_yet(s3: "S3Client") -> None:
     assert look(s3, BUCKET, "SamplePlate") == Snapshot()
 
 
+def test_a_run_without_its_record_is_not_there_yet(s3: "S3Client") -> None:
+    s3.put_object(Bucket=BUCKET, Key=keys.live(RUN))
+    assert look(s3, BUCKET, "SamplePlate") == Snapshot()
+
+
 def test_a_live_run_is_found_by_its_app_and_read(s3: "S3Client") -> None:
     s3.put_object(Bucket=BUCKET, Key=keys.live(RUN))
     save_record(s3, Phase.OPEN)

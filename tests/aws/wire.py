@@ -1,0 +1,75 @@
+"""The wire between boto3 and the emulator: counts what passes, and can be cut.
+
+Faults are made here, at the network's edge, so that the code under test and boto3 itself run
+unchanged.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+REFUSED = json.dumps({"__type": "AccessDeniedException", "message": "the wire is cut"}).encode()
+
+
+class Wire:
+    """WSGI middleware. `requests` counts those that reached the emulator.
+
+    `cut_after(n)`: the n-th request from now on, and all after it, are refused unheard, as if
+    the process had died there. `lose_answer(n)`: the n-th request takes effect, but its answer
+    is an error. `mend()` makes all well.
+    """
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.seen: list[str] = []
+        self._lock = threading.Lock()
+        self._cut: int | None = None
+        self._lose: int | None = None
+
+    def wrap(self, app: Wsgi) -> Wsgi:
+        def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            with self._lock:
+                self.requests += 1
+                self.seen.append(_name(environ))
+                cut = self._cut is not None and self.requests > self._cut
+                lose = self._lose is not None and self.requests == self._lose
+            if cut:
+                return _refuse(environ, start_response)
+            if lose:
+                list(app(environ, lambda *_args, **_kwargs: lambda _data: None))
+                return _refuse(environ, start_response)
+            return app(environ, start_response)
+
+        return serve
+
+    def cut_after(self, requests: int) -> None:
+        with self._lock:
+            self._cut = self.requests + requests
+
+    def lose_answer(self, request: int) -> None:
+        with self._lock:
+            self._lose = self.requests + request
+
+    def mend(self) -> None:
+        with self._lock:
+            self._cut = self._lose = None
+
+
+def _name(environ: dict[str, Any]) -> str:
+    target = environ.get("HTTP_X_AMZ_TARGET")
+    return str(target or f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
+
+
+def _refuse(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    environ["wsgi.input"].read(length)
+    start_response(
+        "403 Forbidden",
+        [("Content-Type", "application/x-amz-json-1.0"), ("Content-Length", str(len(REFUSED)))],
+    )
+    return [REFUSED]
