@@ -10,7 +10,8 @@ ROOMS := chalicelib worker local scripts functions benchmarks examples
 # A room may still be empty, and mypy refuses folders without Python files.
 TYPED := $(wildcard app.py run.py) $(foreach r,$(ROOMS),$(if $(wildcard $r/*.py $r/*/*.py),$r))
 # Nothing here may reach a real account by accident.
-OFFLINE := env -u AWS_PROFILE AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none AWS_DEFAULT_REGION=us-east-1
+OFFLINE := env -u AWS_PROFILE -u AWS_SESSION_TOKEN -u AWS_ENDPOINT_URL \
+	AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none AWS_DEFAULT_REGION=us-east-1
 
 .DEFAULT_GOAL := help
 .PHONY: help install cellprofiler-path demo test check fmt bench clean

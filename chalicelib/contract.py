@@ -150,33 +150,34 @@ class JobMessage:
         """Read a body, ours or DCP's. Raises MessageError."""
         try:
             data = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise MessageError("not JSON: %s" % error) from error
         if not isinstance(data, dict):
             raise MessageError("expected an object, found %s" % type(data).__name__)
         ours = data.get("cellfleet") or {}
         if not isinstance(ours, dict):
             raise MessageError("cellfleet: expected an object")
-        if int(ours.get("v", MESSAGE_VERSION)) > MESSAGE_VERSION:
-            raise MessageError("written by a newer CellFleet (version %s)" % ours["v"])
+        version = _number(ours, "v", MESSAGE_VERSION)
+        if version > MESSAGE_VERSION:
+            raise MessageError("written by a newer CellFleet (version %s)" % version)
         fields = {
             name: _text(data, name, name in ("pipeline", "data_file", "output"))
             for name in ("pipeline", "data_file", "input", "output", "output_structure")
         }
         group = _group(data.get("Metadata"))
-        folder = str(ours.get("folder") or "") or output_folder(
+        folder = _text(ours, "folder", False) or output_folder(
             fields["output"], fields["output_structure"], group
         )
-        job = str(ours.get("job") or "") or job_id(
+        job = _text(ours, "job", False) or job_id(
             fields["pipeline"], fields["data_file"], group, folder
         )
         return cls(
             group=group,
             folder=folder,
             job=job,
-            run=str(ours.get("run") or ""),
-            submission=str(ours.get("submission") or ""),
-            failures=int(ours.get("failures") or 0),
+            run=_text(ours, "run", False),
+            submission=_text(ours, "submission", False),
+            failures=_number(ours, "failures", 0),
             **fields,
         )
 
@@ -188,11 +189,21 @@ def _text(data: Mapping[str, Any], name: str, required: bool) -> str:
     return value
 
 
+def _number(data: Mapping[str, Any], name: str, default: int) -> int:
+    value = data.get(name, default)
+    if not isinstance(value, int):
+        raise MessageError("cellfleet: %s: expected a number, found %r" % (name, value))
+    return value
+
+
 def _group(metadata: Any) -> Group:
     if isinstance(metadata, str):
         return parse_group(metadata)
     if isinstance(metadata, dict) and metadata:
-        return tuple((str(key), str(value)) for key, value in metadata.items())
+        group = tuple((str(key).strip(), str(value)) for key, value in metadata.items())
+        if parse_group(format_group(group)) != group:
+            raise MessageError("Metadata: %r: a value can't hold a comma" % (metadata,))
+        return group
     raise MessageError("Metadata: expected KEY=VALUE text or an object, found %r" % (metadata,))
 
 
@@ -316,7 +327,7 @@ class LedgerEntry:
 
 _LEDGER_KEY = re.compile(
     r"^runs/([^/]+)/ledger/(\d{8}T\d{4})/"
-    r"([0-9a-z]+)\.([0-9a-f]+)\.(\d+)\.(done|skipped|failed|dead)\.([a-z-]+)\.(\d+)$"
+    r"([0-9a-z]+)\.([0-9a-f]+)\.(\d+)\.(done|skipped|failed|dead)\.([a-z-]+)\.(\d+)\Z"
 )
 
 

@@ -25,7 +25,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from chalicelib.contract import DEAD
+from chalicelib.contract import DEAD, ENV_CELLPROFILER
 from examples.following import Snapshot, jobs_by_group, list_keys, look, read_text
 from examples.leftovers import Leftover, find_leftovers, leftover_table
 from examples.results import (
@@ -51,7 +51,11 @@ if TYPE_CHECKING:
 OUTPUT_FOLDER = Path("demo-output")
 #: Seconds without any news after which the demo gives up.
 PATIENCE = 300
-_POLL_SECONDS = 0.5
+NO_CELLPROFILER = (
+    "There is no CellProfiler to run. `make demo` builds one first; or let "
+    f"{ENV_CELLPROFILER} name the executable of your own."
+)
+_POLL_SECONDS = 1.0
 
 
 class DemoError(RuntimeError):
@@ -221,6 +225,9 @@ def main() -> int:
     # Until here the program only computed, so its processor time tells when it began.
     began = time.time() - time.process_time()
     console = Console(highlight=False)
+    if not (os.environ.get(ENV_CELLPROFILER) or shutil.which("cellprofiler")):
+        console.print(NO_CELLPROFILER, style="bold red", soft_wrap=True)
+        return 1
     stay_local()
     server = LocalServer()
     try:

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, Self
 
 import boto3
@@ -75,6 +76,7 @@ class EmbeddedAWS:
         self._server: BaseWSGIServer | None = None
         self._thread: threading.Thread | None = None
         self._network: dict[str, str] = {}
+        self._making = threading.Lock()  # a session makes one client at a time
 
     def __enter__(self) -> Self:
         self.start()
@@ -187,15 +189,19 @@ class EmbeddedAWS:
 
     def client(self, service: str) -> Any:
         """A new boto3 client of this AWS; close it when done with it."""
-        session = boto3.Session(
+        with self._making:
+            return self._session.client(
+                service,  # type: ignore[call-overload]
+                endpoint_url=self.endpoint,
+                config=Config(retries={"mode": "standard"}, proxies={}),
+            )
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        return boto3.Session(
             aws_access_key_id=self.access["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=self.access["AWS_SECRET_ACCESS_KEY"],
             region_name=self.region,
-        )
-        return session.client(
-            service,  # type: ignore[call-overload]
-            endpoint_url=self.endpoint,
-            config=Config(retries={"mode": "standard"}, proxies={}),
         )
 
     def _listen(self) -> socket.socket:

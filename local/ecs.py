@@ -1,6 +1,6 @@
 """The ECS and EC2 stand-in: makes moto's services, fleets and instances behave like AWS's.
 
-It looks at moto's state about twice a second, as the ECS scheduler would, and acts:
+It looks at moto's state a few times a second, as the ECS scheduler would, and acts:
 instances boot and register, tasks are placed on them as real processes, restarted, drained,
 stopped; and what happened is written back, so that the usual API calls show it.
 """
@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 class Timing:
     """In seconds. `shutdown`: between SIGTERM and SIGKILL on an instance that goes down."""
 
-    poll: float = 0.5
-    boot: float = 1.0
+    poll: float = 0.25
+    boot: float = 0.2
     shutdown: float = 5.0
     restart: float = 1.0
 
@@ -76,19 +76,21 @@ class EcsStandIn:
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
+        now = time.monotonic()
         with self._lock:
-            now = time.monotonic()
             machines = list(self._machines.values())
             for machine in machines:
                 machine.gone = True
                 for task in machine.tasks:
                     task.stop(now, "The embedded AWS was stopped")
                     task.kill_at = now + grace
-            while any(machine.tasks for machine in machines):
-                late = self._hurry.wait(0.05)
+        while any(machine.tasks for machine in machines):
+            # Not locked while we wait: workers that end may call the agent once more.
+            late = self._hurry.wait(0.05)
+            with self._lock:
                 for machine in machines:
                     self._keeper.look_after(machine, now + grace if late else time.monotonic())
-            self._machines.clear()
+        self._machines.clear()
 
     # --- for tests and demonstrations ------------------------------------------------------
 

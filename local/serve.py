@@ -9,7 +9,6 @@ The pieces can be had as a context manager too, for tests and the demonstration:
 import argparse
 import errno
 import importlib
-import logging
 import signal
 import sys
 import tempfile
@@ -147,7 +146,6 @@ class LocalCellFleet:
 def main(argv: Sequence[str]) -> int:
     """`run.py local …`: serve until Ctrl-C or SIGTERM. Returns the exit code."""
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     return serve(
         LocalCellFleet(
             port=arguments.port,
@@ -195,13 +193,9 @@ def serve(local: LocalCellFleet) -> int:
 
 
 def _greeting(aws: EmbeddedAWS) -> str:
-    shown = (
-        "AWS_ENDPOINT_URL",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_DEFAULT_REGION",
-        "CELLFLEET_BUCKET",
-    )
+    clients = ("ENDPOINT_URL", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "DEFAULT_REGION")
+    shown = [f"AWS_{name}" for name in clients]
+    shown += [name for name in aws.env if name.startswith("CELLFLEET_")]
     return "\n".join(
         [
             f"endpoint  {aws.endpoint}",

@@ -90,8 +90,8 @@ def load_failure(finished: Finished) -> JobFailure | None:
     """The failure to load all of the pipeline, which CellProfiler itself takes for success."""
     if not any(LOAD_ERROR in sign for sign in finished.signs):
         return None
-    for sign in finished.signs:
-        match = _UNKNOWN_MODULE.search(sign)
+    for line in _said(finished):
+        match = _UNKNOWN_MODULE.search(line)
         if match:
             return JobFailure(
                 contract.PLUGIN,
@@ -108,7 +108,7 @@ def load_failure(finished: Finished) -> JobFailure | None:
 def failure(finished: Finished) -> JobFailure:
     """Why a run that didn't succeed failed."""
     code = finished.exit_code
-    text = "\n".join((*finished.signs, *finished.tail))
+    text = "\n".join(_said(finished))
     for pattern, cause, sentence in _MEANINGS:
         match = re.search(pattern, text)
         if match:
@@ -132,6 +132,12 @@ def failure(finished: Finished) -> JobFailure:
         "CellProfiler ended with exit code %d and done file %r: %s"
         % (code, finished.done, exception or (finished.tail or ("no output",))[-1]),
     )
+
+
+def _said(finished: Finished) -> list[str]:
+    """The lines that say something: tracebacks quote source, which holds messages unfilled."""
+    lines = (*finished.signs, *finished.tail)
+    return [line for line in lines if not line.startswith("    ")]
 
 
 def _last_exception(finished: Finished) -> str:

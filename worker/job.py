@@ -228,6 +228,7 @@ class _Attempt:
     def _fail(self, failure: JobFailure) -> None:
         """Back to the queue, or, where trying again can't help or isn't allowed, to the dead
         letters."""
+        self.heartbeat.end()
         retries = self.tools.environment.job_retries
         last = bool(retries) and self.number >= retries
         permanent = failure.cause in contract.PERMANENT
@@ -248,6 +249,7 @@ class _Attempt:
 
     def _drop(self, error: Cancelled | Busy) -> None:
         """The job is for somebody else. A copy is sent, so that this doesn't use up a retry."""
+        self.heartbeat.end()
         if isinstance(error, Cancelled) and error.reason != INTERRUPTED:
             self.log.write("Dropped: %s" % error.reason)
             if error.reason == RUN_STOPPED:

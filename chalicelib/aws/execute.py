@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 from chalicelib.aws.actions import Rim, carry_out
 from chalicelib.aws.errors import AwsError, code
 from chalicelib.aws.services import Services
-from chalicelib.core.plan import Plan
+from chalicelib.core.plan import Plan, Remember
 from chalicelib.errors import CellFleetError
 
 log = Logger(service="cellfleet", child=True)
@@ -29,8 +29,10 @@ class Failure:
 def execute(services: Services, run_id: str, plan: Plan) -> tuple[Failure, ...]:
     """Do everything in the plan. Returns what failed; the next tick tries it again."""
     rim = Rim(services, run_id)
-    failures = []
+    failures: list[Failure] = []
     for action in plan:
+        if failures and isinstance(action, Remember):
+            continue  # it may be about what failed
         try:
             carry_out(action, rim)
         except (*AwsError, CellFleetError) as error:

@@ -14,7 +14,7 @@ from chalicelib.core.config import RunConfig
 from chalicelib.core.naming import Names
 from chalicelib.core.observation import Account, Observation, QueueView, SetupView
 from chalicelib.core.run import Phase, RunRecord
-from chalicelib.core.start import fleet_plan, missing_machines
+from chalicelib.core.start import fleet_plan, missing_machines, unsent
 
 
 class Memory(BaseModel):
@@ -67,7 +67,7 @@ def look(
     )
     if record.phase is Phase.TEARING_DOWN:
         seen = _with_remains(services, record, config, seen)
-    elif missing_machines(record, config, seen) > 0:
+    elif missing_machines(record, config, seen) > 0 or unsent(record, now):
         seen = replace(seen, account=look_at_account(services, record, config))
     return seen, memory
 

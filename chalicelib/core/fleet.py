@@ -130,6 +130,7 @@ def fleet_request(
     token: str,
     now: datetime,
     tags: Mapping[str, str],
+    before: int = 0,
 ) -> Fleet:
     """The exact request, to be stored before it is sent. Times are whole seconds, UTC."""
     watched = config.auto_monitor
@@ -169,6 +170,7 @@ def fleet_request(
     return Fleet(
         token=token,
         machines=machines,
+        before=before,
         request=request,
         requested_at=now,
         valid_until=valid_until,

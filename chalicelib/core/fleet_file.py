@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
 from chalicelib.core.config import RunConfig
 from chalicelib.errors import FleetFileError, Problem
 from chalicelib.settings import Settings
 
 ALLOCATION = "priceCapacityOptimized"
+_MOST_PROBLEMS = 100
 #: Keys of a fleet file that the run decides itself.
 _OURS = (
     "TargetCapacity",
@@ -58,7 +60,7 @@ class _Open(BaseModel):
 
 class _Interface(_Open):
     SubnetId: str | None = None
-    Groups: tuple[str, ...] | list[str] = ()
+    Groups: list[str] = []
     AssociatePublicIpAddress: bool | None = None
 
 
@@ -76,6 +78,12 @@ class _Placement(_Open):
     Tenancy: str | None = None
 
 
+def _one_machine(weight: float | None) -> float | None:
+    if weight not in (None, 1):
+        raise PydanticCustomError("weight", "1 or absent: capacity is counted in machines")
+    return weight
+
+
 class _Specification(_Open):
     ImageId: str | None = None
     KeyName: str | None = None
@@ -85,7 +93,7 @@ class _Specification(_Open):
     SubnetId: str | None = None
     EbsOptimized: bool | None = None
     Placement: _Placement | None = None
-    WeightedCapacity: float | int | None = None
+    WeightedCapacity: Annotated[float | None, AfterValidator(_one_machine)] = None
 
 
 class _FleetFile(_Open):
@@ -168,7 +176,7 @@ def from_file(raw: Mapping[str, Any], config: RunConfig, *, source: str) -> Flee
         fleet = _FleetFile.model_validate(dict(raw))
     except ValidationError as error:
         problems += [_problem(detail) for detail in error.errors(include_url=False)]
-        raise FleetFileError(source, problems) from error
+        raise _refused(source, problems) from error
     if not fleet.LaunchSpecifications:
         problems.append(
             Problem(where="LaunchSpecifications", expected="at least one launch specification")
@@ -181,21 +189,12 @@ def from_file(raw: Mapping[str, Any], config: RunConfig, *, source: str) -> Flee
     machines: dict[MachineSpec, tuple[Place, ...]] = {}
     for index, specification in enumerate(fleet.LaunchSpecifications):
         where = f"LaunchSpecifications[{index}]"
-        if specification.WeightedCapacity not in (None, 1):
-            problems.append(
-                Problem(
-                    where=f"{where}.WeightedCapacity",
-                    found=str(specification.WeightedCapacity),
-                    expected="1 or absent: capacity is counted in machines",
-                    hint="remove it",
-                )
-            )
         extra = sorted(set(specification.model_extra or {}) - _FIELDS_OF_SPEC)
         warnings += [f"{where}.{name} is not used" for name in extra]
         spec, places = _machine(specification, config)
         machines[spec] = tuple(dict.fromkeys((*machines.get(spec, ()), *places)))
     if problems:
-        raise FleetFileError(source, problems)
+        raise _refused(source, problems)
     return FleetPlan(
         fleet_role=fleet.IamFleetRole,
         allocation=fleet.AllocationStrategy or ALLOCATION,
@@ -237,6 +236,10 @@ def _machine(
         tenancy=(placement.Tenancy or "") if placement else "",
     )
     return spec, places or (Place(),)
+
+
+def _refused(source: str, problems: list[Problem]) -> FleetFileError:
+    return FleetFileError(source, problems[:_MOST_PROBLEMS], total=len(problems))
 
 
 def _problem(detail: Any) -> Problem:

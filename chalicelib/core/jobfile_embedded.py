@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from chalicelib.core.jobfile_problems import show
@@ -65,4 +66,8 @@ def _value(kind: str, value: Any, events: Iterator[Event]) -> Any:
                 break
             items.append(_value(kind, value, events))
         return items
-    return float(value) if isinstance(value, Decimal) else value
+    if isinstance(value, Decimal):
+        if not isfinite(number := float(value)):
+            raise EmbeddedError(f"the number {value} is too large")
+        return number
+    return value

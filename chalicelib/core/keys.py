@@ -12,7 +12,7 @@ LIVE = "live/"
 PENDING = "runs/pending/"
 JOB_FILES = "jobs/"
 
-_JOB_FILE = re.compile(r"^jobs/(?P<app>[A-Za-z0-9][A-Za-z0-9_-]{0,59})/(?P<name>.+)\.json$", re.I)
+_JOB_FILE = re.compile(r"^jobs/(?P<app>[A-Za-z0-9][A-Za-z0-9_-]{0,59})/(?P<name>.+)\.json\Z", re.I)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -233,7 +233,10 @@ class ChangePhase:
 
 @dataclass(frozen=True, kw_only=True)
 class Remember:
-    """Fields of the run record to set: what AWS gave us, or what was done."""
+    """Fields of the run record to set: what AWS gave us, or what was done.
+
+    Left out when an action before it failed.
+    """
 
     fields: Mapping[str, Any]
 

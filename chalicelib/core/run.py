@@ -40,10 +40,14 @@ class Submission(_Frozen):
 
 
 class Fleet(_Frozen):
-    """One spot fleet request, stored before it is sent and re-sent unchanged until answered."""
+    """One spot fleet request, stored before it is sent and re-sent unchanged until answered.
+
+    `machines` are asked for beside the `before` that were there, or still to come, already.
+    """
 
     token: str
     machines: int
+    before: int = 0
     request: Mapping[str, Any]
     requested_at: datetime
     valid_until: datetime

@@ -62,6 +62,7 @@ def decide_setup(record: RunRecord, config: RunConfig, settings: Settings, view:
     """The actions that can be done now; empty when the run is set up."""
     names = Names.of(config)
     owner = tags(app=record.app, run_id=record.run_id, deployment=record.deployment)
+    _refuse_busy(names, view, owner)
     plan: list[Action] = [
         CreateLogGroup(name=group, days=LOG_DAYS, exists=group in view.log_groups)
         for group in (names.log_group, names.instance_log_group)
@@ -73,6 +74,19 @@ def decide_setup(record: RunRecord, config: RunConfig, settings: Settings, view:
     if view.queue is not None and view.dead_letter is not None and view.cluster is not None:
         plan += _containers(record, config, settings, view, owner)
     return tuple(plan)
+
+
+def _refuse_busy(names: Names, view: SetupView, owner: Mapping[str, str]) -> None:
+    """Containers that run for somebody else can't become this run's, not even by --adopt."""
+    service = view.service
+    if service is None or _has(service.tags, owner) or service.status == "DRAINING":
+        return
+    if service.desired > 0 or service.running > 0:
+        raise ConflictError(
+            f"the service {names.service} in cluster {names.cluster} runs {service.running} of "
+            f"{service.desired} containers that aren't this run's. Set its desired count to 0, "
+            "wait until they have stopped, and run set-up again"
+        )
 
 
 def _queues(

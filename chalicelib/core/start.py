@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from chalicelib.core import keys, watch
 from chalicelib.core.compute import digest
@@ -18,7 +18,7 @@ from chalicelib.core.fleet import (
 from chalicelib.core.fleet_file import FleetPlan, from_file, from_settings
 from chalicelib.core.monitor_file import monitor_file
 from chalicelib.core.naming import Names, tags
-from chalicelib.core.observation import Observation
+from chalicelib.core.observation import Account, Observation
 from chalicelib.core.plan import (
     Action,
     CreateLaunchTemplate,
@@ -62,16 +62,20 @@ def missing_machines(record: RunRecord, config: RunConfig, seen: Observation) ->
     return max(0, wanted - machines_coming(record, seen))
 
 
+def unsent(record: RunRecord, now: datetime) -> tuple[Fleet, ...]:
+    """Requests that were stored, that AWS hasn't answered, and that are still worth sending."""
+    return tuple(f for f in record.fleets if not f.fleet_id and f.valid_until > now)
+
+
 def machines_coming(record: RunRecord, seen: Observation) -> int:
     """Machines that are there, and those that open requests may still bring."""
-    states = {fleet.fleet_id: fleet for fleet in seen.fleets}
-    promised = sum(
-        fleet.machines
+    over = {fleet.fleet_id for fleet in seen.fleets if fleet.over}
+    promised = (
+        fleet.before + fleet.machines
         for fleet in record.fleets
-        if fleet.valid_until > seen.now
-        and not (fleet.fleet_id in states and states[fleet.fleet_id].over)
+        if fleet.valid_until > seen.now and fleet.fleet_id not in over
     )
-    return max(promised, len(seen.instances))
+    return max(len(seen.instances), *promised, 0)
 
 
 def decide_start(record: RunRecord, config: RunConfig, seen: Observation) -> Plan:
@@ -79,11 +83,13 @@ def decide_start(record: RunRecord, config: RunConfig, seen: Observation) -> Pla
     if not record.start:
         return ()
     plan: list[Action] = []
-    unsent = [f for f in record.fleets if not f.fleet_id and f.valid_until > seen.now]
-    plan += [RequestFleet(fleet=fleet) for fleet in unsent]
+    waiting = unsent(record, seen.now)
     missing = missing_machines(record, config, seen)
-    if missing > 0 and not unsent and seen.account is not None:
-        plan += _request(record, config, seen, missing)
+    if seen.account is not None and (waiting or missing > 0):
+        plan += _templates(record, config, seen.account)
+    plan += [RequestFleet(fleet=fleet) for fleet in waiting]
+    if seen.account is not None and missing > 0 and not waiting:
+        plan.append(_request(record, config, seen, seen.account, missing))
     if any(fleet.fleet_id for fleet in record.fleets):
         plan += _containers(record, config, seen)
         plan += _dashboard(record, config)
@@ -91,11 +97,7 @@ def decide_start(record: RunRecord, config: RunConfig, seen: Observation) -> Pla
     return tuple(plan)
 
 
-def _request(
-    record: RunRecord, config: RunConfig, seen: Observation, machines: int
-) -> list[Action]:
-    account = seen.account
-    assert account is not None
+def _templates(record: RunRecord, config: RunConfig, account: Account) -> list[Action]:
     names = Names.of(config)
     owner = tags(app=record.app, run_id=record.run_id, deployment=record.deployment)
     plan: list[Action] = []
@@ -116,17 +118,22 @@ def _request(
             tags=owner,
         )
         plan.append(CreateLaunchTemplate(name=name, data=data, tags=owner))
-    number = len(record.fleets) + 1
+    return plan
+
+
+def _request(
+    record: RunRecord, config: RunConfig, seen: Observation, account: Account, machines: int
+) -> Action:
     fleet = fleet_request(
         config,
         account.fleet,
         machines=machines,
-        token=fleet_token(record.run_id, number),
+        token=fleet_token(record.run_id, len(record.fleets) + 1),
         now=seen.now,
-        tags=owner,
+        tags=tags(app=record.app, run_id=record.run_id, deployment=record.deployment),
+        before=machines_coming(record, seen),
     )
-    plan.append(RequestFleet(fleet=fleet))
-    return plan
+    return RequestFleet(fleet=fleet)
 
 
 def fleet_token(run_id: str, number: int) -> str:

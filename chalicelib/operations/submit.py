@@ -176,10 +176,14 @@ class _Work:
 
     def _not_stopped(self) -> None:
         """Whoever stopped the run didn't mean to see it start again."""
-        run_id = self.held.value.run_id
-        if run_id and self.services.runs.load(run_id).outcome == STOPPED:
+        record = self.services.runs.latest(self.upload.app)
+        if (
+            record is not None
+            and record.outcome == STOPPED
+            and self.upload.submission in record.submissions
+        ):
             raise ConflictError(
-                f"the run {run_id} was stopped while this job file was being sent; "
+                f"the run {record.run_id} was stopped while this job file was being sent; "
                 "upload it again to run it"
             )
 

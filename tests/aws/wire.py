@@ -30,12 +30,14 @@ class Wire:
         self._lock = threading.Lock()
         self._cut: int | None = None
         self._lose: int | None = None
+        self._cut_at: tuple[str, int] | None = None
 
     def wrap(self, app: Wsgi) -> Wsgi:
         def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
             with self._lock:
                 self.requests += 1
                 self.seen.append(_name(environ))
+                self._watch_for(self.seen[-1])
                 cut = self._cut is not None and self.requests > self._cut
                 lose = self._lose is not None and self.requests == self._lose
             if cut:
@@ -47,9 +49,22 @@ class Wire:
 
         return serve
 
+    def _watch_for(self, operation: str) -> None:
+        if self._cut_at is None or self._cut_at[0] != operation:
+            return
+        times = self._cut_at[1] - 1
+        self._cut_at = (operation, times) if times else None
+        if not times:
+            self._cut = self.requests - 1
+
     def cut_after(self, requests: int) -> None:
         with self._lock:
             self._cut = self.requests + requests
+
+    def cut_at(self, operation: str, times: int = 1) -> None:
+        """Cut from the given request of one operation on (`AmazonSQS.SendMessageBatch`)."""
+        with self._lock:
+            self._cut_at = (operation, times)
 
     def lose_answer(self, request: int) -> None:
         with self._lock:
@@ -57,7 +72,7 @@ class Wire:
 
     def mend(self) -> None:
         with self._lock:
-            self._cut = self._lose = None
+            self._cut = self._lose = self._cut_at = None
 
 
 def _name(environ: dict[str, Any]) -> str:

@@ -110,7 +110,9 @@ def unborn(settings: RunConfig | None = None, **fields: Any) -> RunRecord:
 
 
 def submission(jobs: int, *, closed: bool = True) -> Submission:
-    return Submission(source="s3://imaging-core-cellfleet/jobs/Screen/a.json", jobs=jobs, closed=closed)
+    return Submission(
+        source="s3://imaging-core-cellfleet/jobs/Screen/a.json", jobs=jobs, closed=closed
+    )
 
 
 def fleet(
@@ -132,7 +134,9 @@ def fleet(
     )
 
 
-def queue(name: str = "ScreenQueue", *, owner: Mapping[str, str] = OURS, **fields: Any) -> QueueView:
+def queue(
+    name: str = "ScreenQueue", *, owner: Mapping[str, str] = OURS, **fields: Any
+) -> QueueView:
     values: dict[str, Any] = {"url": queue_url(name), "arn": queue_arn(name), "attributes": {}}
     return QueueView(**(values | {"tags": dict(owner)} | fields))
 

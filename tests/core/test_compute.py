@@ -26,17 +26,9 @@ from tests.core.factories import (
 from tests.core.goldens import hold_json
 
 #: In DCP's order, written down here again: the worker images out there won't change.
-DCP_NAMES = """
-    AWS_REGION APP_NAME SQS_QUEUE_URL AWS_BUCKET DOCKER_CORES LOG_GROUP_NAME CHECK_IF_DONE_BOOL
-    EXPECTED_NUMBER_FILES ECS_CLUSTER SECONDS_TO_START MIN_FILE_SIZE_BYTES USE_PLUGINS
-    NECESSARY_STRING DOWNLOAD_FILES ALWAYS_CONTINUE SOURCE_BUCKET DESTINATION_BUCKET
-    WORKSPACE_BUCKET UPLOAD_FLAGS
-""".split()
+DCP_NAMES = ["AWS_REGION", "APP_NAME", "SQS_QUEUE_URL", "AWS_BUCKET", "DOCKER_CORES", "LOG_GROUP_NAME", "CHECK_IF_DONE_BOOL", "EXPECTED_NUMBER_FILES", "ECS_CLUSTER", "SECONDS_TO_START", "MIN_FILE_SIZE_BYTES", "USE_PLUGINS", "NECESSARY_STRING", "DOWNLOAD_FILES", "ALWAYS_CONTINUE", "SOURCE_BUCKET", "DESTINATION_BUCKET", "WORKSPACE_BUCKET", "UPLOAD_FLAGS"]
 PLUGIN_NAMES = ["UPDATE_PLUGINS", "PLUGINS_COMMIT", "INSTALL_REQUIREMENTS", "REQUIREMENTS"]
-OUR_NAMES = """
-    CELLFLEET_RUN_ID CELLFLEET_BUCKET CELLFLEET_DEAD_LETTER_URL CELLFLEET_JOB_RETRIES
-    CELLFLEET_EXPECTED_SECONDS CELLFLEET_UPLOAD_ARGUMENTS CELLFLEET_DISK_GB CELLFLEET_HOST_DIR
-""".split()
+OUR_NAMES = ["CELLFLEET_RUN_ID", "CELLFLEET_BUCKET", "CELLFLEET_DEAD_LETTER_URL", "CELLFLEET_JOB_RETRIES", "CELLFLEET_EXPECTED_SECONDS", "CELLFLEET_UPLOAD_ARGUMENTS", "CELLFLEET_DISK_GB", "CELLFLEET_HOST_DIR"]
 
 DCP_TAG = "cellprofiler/distributed-cellprofiler:2.2.0_4.2.8"
 OUR_TAG = PREPARED.worker_image
@@ -169,7 +161,9 @@ def test_the_worker_is_told_which_run_it_works_for() -> None:
 
 
 def test_no_credentials_stand_anywhere() -> None:
-    telling = re.compile(r"AWS_ACCESS|AWS_SECRET|AWS_SESSION|SECRET_ACCESS|\b(AKIA|ASIA)[A-Z0-9]{8}")
+    telling = re.compile(
+        r"AWS_ACCESS|AWS_SECRET|AWS_SESSION|SECRET_ACCESS|\b(AKIA|ASIA)[A-Z0-9]{8}"
+    )
     files = [path for path in GOLDEN.rglob("*") if path.is_file()]
     assert len(files) > 20
     assert [path.name for path in files if telling.search(path.read_text("utf-8", "replace"))] == []
@@ -179,9 +173,9 @@ def test_roles_are_given_where_the_account_has_them() -> None:
     prepared = definition(config(), PREPARED, "cellfleet", OUR_TAG)
     assert prepared["taskRoleArn"] == PREPARED.task_role
     assert prepared["executionRoleArn"] == PREPARED.execution_role
-    assert not {"taskRoleArn", "executionRoleArn"} & definition(
-        config(), BARE, "dcp", DCP_TAG
-    ).keys()
+    assert (
+        not {"taskRoleArn", "executionRoleArn"} & definition(config(), BARE, "dcp", DCP_TAG).keys()
+    )
 
 
 def test_only_a_dcp_image_is_privileged_and_only_ours_shares_a_folder_with_the_host() -> None:

@@ -43,6 +43,7 @@ def s3(
 ) -> "S3Client":
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(demo, "sample_objects", list)
+    monkeypatch.setattr(demo, "_POLL_SECONDS", 0)
     client = session.client("s3", endpoint_url=endpoint)
     client.create_bucket(Bucket=BUCKET)
     record = RunRecord(
@@ -130,3 +131,12 @@ def test_what_is_left_fails_the_demo(s3: "S3Client", session: boto3.Session, end
     code, text = run_demo(endpoint)
     assert code == 1
     assert "queues left: SamplePlateQueue" in text
+
+
+def test_without_cellprofiler_it_says_how_to_get_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.delenv("CELLFLEET_CELLPROFILER", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert demo.main() == 1
+    assert "make demo" in capsys.readouterr().out

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from local.aws import EmbeddedAWS
-from tests.local.tools import Recorder, Site
+from tests.local.tools import Ground, Recorder, Site
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +24,19 @@ def recorded() -> Iterator[tuple[EmbeddedAWS, Recorder]]:
         yield running, recorder
 
 
+@pytest.fixture(scope="module")
+def ground() -> Iterator[Ground]:
+    """A server whose ECS agent's endpoint answers for the site of the test that runs."""
+    ground = Ground()
+    with EmbeddedAWS(protector=ground) as running:
+        ground.aws = running
+        yield ground
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """A server and an ECS stand-in that looks only when told to (`site.step()`)."""
-    with EmbeddedAWS() as running, Site(running, tmp_path) as opened:
+def site(ground: Ground, tmp_path: Path) -> Iterator[Site]:
+    """An ECS stand-in that looks only when told to (`site.step()`), on an AWS without machines."""
+    with Site(ground.aws, tmp_path) as opened:
+        ground.site = opened
         yield opened
+    ground.clear()

@@ -60,7 +60,7 @@ def test_of_many_conditional_creations_one_succeeds(aws: EmbeddedAWS, s3: Any) -
 
 def test_no_message_is_lost_or_given_twice_among_many_callers(sqs: Any) -> None:
     url = sqs.create_queue(QueueName="busy", Attributes={"VisibilityTimeout": "600"})["QueueUrl"]
-    count = 300
+    count = 150
 
     def send(number: int) -> None:
         sqs.send_message(QueueUrl=url, MessageBody=str(number))

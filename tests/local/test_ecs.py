@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -16,6 +17,23 @@ from tests.local.tools import Site, is_running, until
 
 #: Reports its environment, then waits.
 REPORT = ("sh", "-c", "env; sleep 1000")
+#: When told to stop, asks the agent, and writes the answer where the host sees it.
+FAREWELL = """
+import os, signal, sys, urllib.request
+from pathlib import Path
+
+host = Path(os.environ["CELLFLEET_HOST_DIR"])
+
+def leave(*_):
+    address = os.environ["ECS_AGENT_URI"] + "/task-protection/v1/state"
+    (host / "farewell").write_bytes(urllib.request.urlopen(address).read())
+    sys.exit()
+
+signal.signal(signal.SIGTERM, leave)
+(host / "up").touch()
+while True:
+    signal.pause()
+"""
 STUBBORN = ("sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.05; done")
 
 
@@ -33,6 +51,21 @@ def protect(task: dict[str, Any], body: Any, site: Site) -> Any:
     )
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)["protection"]
+
+
+class HttpError:
+    """`pytest.raises` for HTTP errors, closing their connection."""
+
+    code = 0
+
+    def __enter__(self) -> "HttpError":
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        assert isinstance(error, urllib.error.HTTPError), error
+        self.code = error.code
+        error.close()
+        return True
 
 
 # --- starting --------------------------------------------------------------------------------
@@ -167,7 +200,7 @@ def test_a_worker_that_fails_at_once_is_not_restarted_in_a_loop(
     site.fleet("App", 1)
     site.service("App", 1)
     with caplog.at_level(logging.WARNING):
-        until(lambda: site.step() or "ended with code 3" in caplog.text)
+        site.until(lambda: "ended with code 3" in caplog.text)
         for _ in range(5):
             site.step()
 
@@ -205,7 +238,7 @@ def test_a_lower_desired_count_stops_tasks(site: Site) -> None:
     site.desire("App", 1)
 
     assert site.described("App")["runningCount"] == 1
-    until(lambda: site.step() or len(site.pids()) == 1)
+    site.until(lambda: len(site.pids()) == 1)
     assert set(site.pids()) < set(before)
     assert gone([pid for pid in before if pid not in site.pids()])
 
@@ -244,16 +277,23 @@ def test_protected_tasks_survive_scale_in_and_draining(site: Site) -> None:
     assert [task["taskArn"] for task in site.tasks("App")] == [chosen["taskArn"]]
 
     assert protect(chosen, {"ProtectionEnabled": False}, site)["ProtectionEnabled"] is False
-    until(lambda: site.step() or not site.pids())
+    site.until(lambda: not site.pids())
     assert site.machines()[0]["runningTasksCount"] == 0
 
 
 @pytest.mark.parametrize("body", [{}, [], {"ProtectionEnabled": "yes"}])
 def test_the_agent_refuses_what_it_cannot_read(site: Site, body: Any) -> None:
     site.open()
-    with EmbeddedAgentError() as error:
+    with HttpError() as error:
         protect({"taskArn": "task/none"}, body, site)
-    assert error.code in (400, 404)
+    assert error.code == 400
+
+
+def test_the_agent_knows_only_its_tasks(site: Site) -> None:
+    site.open()
+    with HttpError() as error:
+        protect({"taskArn": "task/none"}, {"ProtectionEnabled": True}, site)
+    assert error.code == 404
 
 
 def test_a_draining_machine_is_emptied_and_gets_no_new_task(site: Site) -> None:
@@ -266,7 +306,7 @@ def test_a_draining_machine_is_emptied_and_gets_no_new_task(site: Site) -> None:
     site.ecs.update_container_instances_state(
         containerInstances=[drained["containerInstanceArn"]], status="DRAINING"
     )
-    until(lambda: site.step() or site.stand_in.processes()[drained["ec2InstanceId"]] == [])
+    site.until(lambda: site.stand_in.processes()[drained["ec2InstanceId"]] == [])
     site.step()
 
     assert len(site.stand_in.processes()[other["ec2InstanceId"]]) == 4
@@ -283,7 +323,7 @@ def test_a_deleted_service_drains_then_is_inactive_and_unlisted(site: Site) -> N
 
     site.ecs.delete_service(service="AppService", force=True)
     assert site.described("App")["status"] == "DRAINING"
-    until(lambda: site.step() or site.described("App")["status"] == "INACTIVE")
+    site.until(lambda: site.described("App")["status"] == "INACTIVE")
 
     assert gone(pids)
     assert site.ecs.list_services()["serviceArns"] == []
@@ -322,7 +362,7 @@ def test_a_machine_that_goes_takes_its_workers_and_leaves_the_cluster(site: Site
         site.ec2.cancel_spot_fleet_requests(SpotFleetRequestIds=[fleet], TerminateInstances=True)
     else:
         site.stand_in.kill(instance)
-    until(lambda: site.step() or site.machines() == [])
+    site.until(lambda: site.machines() == [])
 
     assert gone(pids)
     assert site.described("App")["runningCount"] == 0
@@ -342,11 +382,11 @@ def test_an_interruption_gives_notice_and_drains_then_ends_the_machine(site: Sit
     site.stand_in.interrupt(instance, seconds=1000)
     notice = json.loads((site.folder / "machines" / instance / "host/spot-notice").read_text())
     assert notice["action"] == "terminate"
-    until(lambda: site.step() or not site.pids())
+    site.until(lambda: not site.pids())
     assert site.machines()[0]["status"] == "DRAINING"
 
     site.stand_in.interrupt(instance, seconds=0)
-    until(lambda: site.step() or not site.machines())
+    site.until(lambda: not site.machines())
     state = site.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
     assert state["State"]["Name"] == "terminated"
 
@@ -377,7 +417,7 @@ def test_a_repeated_fleet_request_is_the_same_fleet_and_a_cancelled_one_is_known
 
     for _ in range(2):  # twice is no error
         site.ec2.cancel_spot_fleet_requests(SpotFleetRequestIds=[first], TerminateInstances=True)
-    until(lambda: site.step() or len(site.machines()) == 1)
+    site.until(lambda: len(site.machines()) == 1)
     described = site.ec2.describe_spot_fleet_requests(SpotFleetRequestIds=[first])
     assert described["SpotFleetRequestConfigs"][0]["SpotFleetRequestState"] == "cancelled"
 
@@ -398,6 +438,20 @@ def test_stopping_it_leaves_no_process_however_stubborn(site: Site) -> None:
     assert gone(pids)
 
 
+def test_a_worker_that_is_stopped_can_still_call_the_agent(site: Site) -> None:
+    site.open((sys.executable, "-c", FAREWELL), grace=30.0)
+    site.fleet("App", 1)
+    site.service("App", 1)
+    site.step()
+    (instance,) = site.stand_in.processes()
+    host = site.folder / "machines" / instance / "host"
+    until((host / "up").exists)
+
+    site.stand_in.stop(grace=30.0)
+
+    assert json.loads((host / "farewell").read_text())["protection"]["ProtectionEnabled"] is False
+
+
 def test_an_error_in_one_look_is_logged_and_the_next_look_comes(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -416,18 +470,3 @@ def test_an_error_in_one_look_is_logged_and_the_next_look_comes(
 
     assert "unlucky" in caplog.text
     assert site.stand_in.alive
-
-
-class EmbeddedAgentError:
-    """`pytest.raises` for HTTP errors, closing their connection."""
-
-    code = 0
-
-    def __enter__(self) -> "EmbeddedAgentError":
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        assert isinstance(error, urllib.error.HTTPError), error
-        self.code = error.code
-        error.close()
-        return True

@@ -92,7 +92,7 @@ class Server:
             aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1"
         ).client("s3", endpoint_url=found.group(1))
 
-    def keys(self) -> list[str]:
+    def objects(self) -> list[str]:
         found = self.s3.list_objects_v2(Bucket="cellfleet-local")
         return [item["Key"] for item in found.get("Contents", [])]
 
@@ -118,8 +118,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def test_an_upload_reaches_the_handler_and_ticks_come(server: Server) -> None:
     server.start_workers()
 
-    assert "seen/jobs/App/a b.json" in server.keys()
-    until(lambda: "ticked" in server.keys())
+    assert "seen/jobs/App/a b.json" in server.objects()
+    until(lambda: "ticked" in server.objects())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

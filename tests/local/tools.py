@@ -9,6 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ec2.models import ec2_backends
+from moto.ecs.models import ecs_backends
+from moto.logs.models import logs_backends
+
 from local.aws import EmbeddedAWS
 from local.ecs import EcsStandIn, Timing
 from local.launch import Launcher
@@ -62,6 +67,27 @@ class Recorder:
         self.events.append((arn, event))
 
 
+class Ground:
+    """What a site stands on; answers at the agent's endpoint for the stand-in of the site."""
+
+    aws: EmbeddedAWS
+    site: "Site"
+
+    def protect(self, task: str, minutes: float) -> str | None:
+        return self.site.stand_in.protect(task, minutes)
+
+    def protected_minutes(self, task: str) -> tuple[str, float] | None:
+        return self.site.stand_in.protected_minutes(task)
+
+    def clear(self) -> None:
+        """Forget ECS and logs, and terminate all machines. (A whole new AWS takes longer.)"""
+        for backends in (ecs_backends, logs_backends):
+            backends[DEFAULT_ACCOUNT_ID][self.aws.region].reset()
+        ec2: Any = ec2_backends[DEFAULT_ACCOUNT_ID][self.aws.region]
+        for instance in ec2.all_running_instances():
+            instance.terminate()
+
+
 class Site:
     """Fleets and services as the control plane makes them, and machines that run `worker`."""
 
@@ -71,10 +97,10 @@ class Site:
         self.worker: Sequence[str] = SLEEP
         self._stack = ExitStack()
         self.ecs, self.ec2, self.logs = (aws.client(name) for name in ("ecs", "ec2", "logs"))
-
-    def __enter__(self) -> Self:
         for client in (self.ecs, self.ec2, self.logs):
             self._stack.callback(client.close)
+
+    def __enter__(self) -> Self:
         self.ecs.create_cluster(clusterName="default")
         return self
 
@@ -106,6 +132,15 @@ class Site:
         """Two looks: what the first one does, the second one sees."""
         self.stand_in.step()
         self.stand_in.step()
+
+    def until(self, condition: Callable[[], Any]) -> Any:
+        """Look until `condition` holds."""
+
+        def looked() -> Any:
+            self.step()
+            return condition()
+
+        return until(looked)
 
     def fleet(self, run: str, machines: int, *, cluster: str = "default") -> str:
         """Request machines for a run; returns the fleet's id."""

@@ -31,7 +31,8 @@ def aws(endpoint: str) -> Any:
     """Makes clients of the emulator."""
 
     def client(service: str) -> Any:
-        return boto3.client(
+        make: Any = boto3.client
+        return make(
             service,
             endpoint_url=endpoint,
             region_name="us-east-1",

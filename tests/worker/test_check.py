@@ -80,10 +80,7 @@ RECORDED = {
             "Failure",
             1,
             (ERROR,),
-            (
-                'FileNotFoundError: [Errno 2] The file, "/b/x.tif", does not exist.: '
-                "'/b/x.tif'",
-            ),
+            ("FileNotFoundError: [Errno 2] The file, \"/b/x.tif\", does not exist.: '/b/x.tif'",),
         ),
         ("input", "looked for /b/x.tif"),
     ),
@@ -105,7 +102,11 @@ RECORDED = {
             0,
             "Complete",
             0,
-            ("Failed to load pipeline", "ValueError: Could not find the CountSheep module"),
+            (
+                "Failed to load pipeline",
+                '    raise ValueError("Could not find the %s module" % module_class)',
+                "ValueError: Could not find the CountSheep module",
+            ),
             ("Times reported are CPU and Wall-clock times for each module",),
         ),
         ("plugin", "uses the module CountSheep"),

@@ -44,9 +44,7 @@ def test_a_sibling_keeps_its_files(s3: Any, bucket: str, tmp_path: Path) -> None
     assert not shared.path.exists()
 
 
-def test_slots_that_want_the_same_file_fetch_it_once(
-    s3: Any, bucket: str, tmp_path: Path
-) -> None:
+def test_slots_that_want_the_same_file_fetch_it_once(s3: Any, bucket: str, tmp_path: Path) -> None:
     s3.put_object(Bucket=bucket, Key="illum.npy", Body=b"x" * 1000)
     fetched: list[str] = []
 
@@ -132,8 +130,8 @@ def test_what_arrives_damaged_is_refused(
         def __getattr__(self, name: str) -> Any:
             return getattr(s3, name)
 
-        def download_file(self, bucket: str, key: str, path: str) -> None:
-            Path(path).write_bytes(body)
+        def download_file(self, *where: str) -> None:
+            Path(where[-1]).write_bytes(body)
 
     with pytest.raises(JobFailure, match=says) as caught:
         download(Damaging(), wanted(bucket, "a.txt", tmp_path))  # type: ignore[arg-type]

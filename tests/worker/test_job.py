@@ -14,8 +14,10 @@ from chalicelib import contract
 from tests.worker.test_publish import Aged, Crash, Fragile
 from tests.worker.world import CSV, PIPELINE, RUN, SUBMISSION, World, load_data_csv
 from worker.commit import STALE_SECONDS, CommitFile
+from worker.donecheck import is_done
 from worker.inputs import Inputs
 from worker.job import ForeignRun, work
+from worker.prepare import Folder, prepare
 from worker.queue import QueueGone
 
 
@@ -65,7 +67,7 @@ def test_a_message_of_dcp_runs_every_time(world: World) -> None:
         work(world.tools(), world.lease(body))
     assert sorted(world.outputs("A02")) == ["Image.csv", "sub/Nuclei.csv"]
     assert world.runs() == ["A02", "A02"]
-    assert [entry.submission for entry, _ in world.ledger()] == ["dcp", "dcp"][: len(world.ledger())]
+    assert {entry.submission for entry, _ in world.ledger()} == {"dcp"}
     assert world.keys(f"runs/{RUN}/commits/") == []
 
 
@@ -178,36 +180,6 @@ def test_failures_of_earlier_copies_count(world: World) -> None:
     assert world.outcomes() == [("dead", "crash")]
 
 
-def test_a_job_that_hangs_is_killed(world: World) -> None:
-    world.behave({"A01": "hang"})
-
-    class Leaping:
-        """Time that makes a leap once CellProfiler hangs; the lease is kept meanwhile."""
-
-        def __call__(self) -> float:
-            return 1e5 if (world.folder / "hanging-A01").exists() else 0.0
-
-    clock = Leaping()
-    tools = world.tools(clock=clock)
-    lease = world.lease(world.message("A01"))
-    import worker.queue as queue_module
-
-    class Patient(queue_module.Heartbeat):
-        def check(self, grace: float = 0.0) -> None:
-            """The lease is held, whatever the clock says."""
-
-    import worker.job as job_module
-
-    original = job_module.Heartbeat
-    job_module.Heartbeat = Patient  # type: ignore[misc]
-    try:
-        work(tools, lease)
-    finally:
-        job_module.Heartbeat = original  # type: ignore[misc]
-    assert world.outcomes() == [("failed", "hang")]
-    assert not alive(int((world.folder / "hanging-A01").read_text()))
-
-
 def alive(process: int) -> bool:
     return Path(f"/proc/{process}").exists()
 
@@ -285,18 +257,17 @@ def test_check_if_done_skips_what_is_there(world: World) -> None:
 def test_check_if_done_counts_all_pages_sizes_and_keys(
     expected: int, size: int, string: str, skipped: bool, world: World
 ) -> None:
-    from worker.donecheck import is_done
-
     class Listing:
         """1,001 files of 4 bytes, 1,000 a page, as S3 lists them."""
 
         def get_paginator(self, _: str) -> Listing:
             return self
 
-        def paginate(self, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: N803
-            names = [f"{Prefix}file-{number}.csv" for number in range(1000)]
+        def paginate(self, **where: str) -> list[dict[str, Any]]:
+            names = [f"{where['Prefix']}file-{number}.csv" for number in range(1000)]
             page = [{"Key": name, "Size": 4} for name in names]
-            return [{"Contents": page}, {"Contents": [{"Key": f"{Prefix}last.csv", "Size": 4}]}, {}]
+            last = {"Key": f"{where['Prefix']}last.csv", "Size": 4}
+            return [{"Contents": page}, {"Contents": [last]}, {}]
 
     environment = world.environment(
         expected_files=expected, min_file_bytes=size, necessary_string=string
@@ -305,19 +276,19 @@ def test_check_if_done_counts_all_pages_sizes_and_keys(
 
 
 def test_half_published_files_don_t_count_as_done(world: World) -> None:
-    fragile = Fragile(world.s3, 10**9, after=True)
-    tools = world.tools(s3=fragile)
-    # The first worker dies after the upload of its first file.
+    class DyingUpload:
+        """The worker dies after the upload of its first file."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.s3, name)
+
+        def upload_file(self, *args: Any, **kwargs: Any) -> None:
+            world.s3.upload_file(*args, **kwargs)
+            raise Crash
+
     message = world.message("A01")
     with pytest.raises(Crash):
-        original = world.s3.upload_file
-
-        class DyingUpload(Fragile):
-            def upload_file(self, *args: Any, **kwargs: Any) -> None:
-                original(*args, **kwargs)
-                raise Crash
-
-        work(replace(tools, s3=DyingUpload(world.s3, 10**9, after=True)), world.lease(message))
+        work(world.tools(s3=DyingUpload()), world.lease(message))
     assert list(world.outputs("A01")) == ["Image.csv"]
     old = Aged(world.s3, STALE_SECONDS + 1)
     later = world.tools(s3=old, check_if_done=True, expected_files=1)
@@ -335,10 +306,10 @@ def one_stamp(outputs: dict[str, str]) -> bool:
     return len(stamps) == 1
 
 
-@pytest.mark.parametrize("call", range(1, 20))
-def test_a_worker_that_dies_at_any_call_leaves_the_job_to_another(
-    call: int, world: World
-) -> None:
+# The first looks for a commit, the third fetches the pipeline; from the sixth on: read the
+# commit, claim it, two uploads, seal it, write the ledger.
+@pytest.mark.parametrize("call", [1, 3, 6, 7, 8, 9, 10, 11])
+def test_a_worker_that_dies_at_any_call_leaves_the_job_to_another(call: int, world: World) -> None:
     message = world.message("A01")
     fragile = Fragile(world.s3, call, after=True)
     lease = world.lease(message)
@@ -376,23 +347,14 @@ def test_a_stopped_run_kills_the_engine(world: World) -> None:
     lease = world.lease(world.message("A01"))
     tools = world.tools()
 
-    def notice_at_the_next_check() -> float:
-        if (world.folder / "hanging-A01").exists():
-            tools.stop.set("the queue is gone")
+    def clock() -> float:
+        if (world.folder / "hanging-A01").exists() and not tools.stop.given():
+            tools.stop.set("told by another slot")
             world.sqs.delete_queue(QueueUrl=world.queue_url)
         return 0.0
 
-    class Clock:
-        done = False
-
-        def __call__(self) -> float:
-            if (world.folder / "hanging-A01").exists() and not self.done:
-                self.done = True
-                notice_at_the_next_check()
-            return 0.0
-
     with pytest.raises(QueueGone):
-        work(replace(tools, clock=Clock()), lease)
+        work(replace(tools, clock=clock), lease)
     assert world.outputs("A01") == {}
     assert world.ledger() == []
     assert not alive(int((world.folder / "hanging-A01").read_text()))
@@ -439,8 +401,6 @@ def test_the_data_file_may_have_any_case(world: World) -> None:
 
 
 def test_a_file_list_is_fetched_and_moved(world: World) -> None:
-    from worker.prepare import Folder, prepare
-
     lines = ["/home/ubuntu/bucket/project/images/A01 s1.tif", "", "s3://elsewhere/b.tif"]
     world.put("project/list.TXT", "\r\n".join(lines).encode())
     folder = Folder(world.folder / "job")
@@ -463,8 +423,6 @@ def test_a_file_list_is_fetched_and_moved(world: World) -> None:
 
 
 def test_a_batch_file_is_the_pipeline_and_nothing_else_is_named(world: World) -> None:
-    from worker.prepare import Folder, prepare
-
     world.put("project/Batch_data.h5", b"\x89HDF\r\n\x1a\n")
     message = world.message(
         "A01", pipeline="project/Batch_data.h5", data_file="project/Batch_data.h5"
@@ -477,8 +435,6 @@ def test_a_batch_file_is_the_pipeline_and_nothing_else_is_named(world: World) ->
 
 def test_a_done_file_can_t_be_stale_or_published(world: World) -> None:
     """Each attempt has a folder of its own, and the done file isn't among the results."""
-    from worker.prepare import Folder, prepare
-
     folder = Folder(world.folder / "job")
     job = prepare(world.s3, world.environment(), world.message("A01"), folder)
     assert folder.output not in job.command.done.parents

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ def test_no_match_names_the_values_there_are(tmp_path: Path) -> None:
 
 def test_no_match_for_padding_says_what_to_write(tmp_path: Path) -> None:
     path = with_values(tmp_path / "a.csv", "002", "076")
-    with pytest.raises(JobFailure, match="reads this column as numbers, so write 2$"):
+    with pytest.raises(JobFailure, match=r"reads this column as numbers, so write 2$"):
         rows_of(path, X="002")
 
 
@@ -158,8 +159,6 @@ field = st.text(st.characters(codec="utf-8", exclude_characters="\r\x00"), max_s
 
 @given(st.lists(st.tuples(field, field), max_size=5))
 def test_rewriting_keeps_every_field(rows: list[tuple[str, str]]) -> None:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "a.csv"), Path(folder, "b.csv")
         with source.open("w", encoding="utf-8", newline="") as file:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,6 @@ class Aged:
         return getattr(self.s3, name)
 
     def get_object(self, **kwargs: Any) -> Any:
-        from datetime import timedelta
-
         answer = self.s3.get_object(**kwargs)
         answer["LastModified"] -= timedelta(seconds=self.seconds)
         return answer
@@ -259,7 +258,7 @@ def test_refreshing_keeps_a_long_publication_alive(s3: Any, bucket: str, tmp_pat
     versions = []
 
     def slowly() -> None:
-        passed[0] += 120
+        passed[0] += STALE_SECONDS / 3
         commit = CommitFile(s3, bucket, COMMIT).read()
         versions.append(s3.head_object(Bucket=bucket, Key=COMMIT)["LastModified"])
         assert commit is not None
@@ -270,9 +269,9 @@ def test_refreshing_keeps_a_long_publication_alive(s3: Any, bucket: str, tmp_pat
     assert found(s3, bucket) == results.published()
 
 
-def test_a_refused_upload_tells_the_cause(s3: Any, bucket: str, tmp_path: Path) -> None:
+def test_a_refused_upload_tells_the_cause(s3: Any, tmp_path: Path) -> None:
     results = Results(tmp_path, "one", ("a.csv",))
     destination = Destination(s3, "no-such-bucket-here", FOLDER, {})
-    with pytest.raises(JobFailure, match="a.csv") as caught:
+    with pytest.raises(JobFailure, match=r"a\.csv") as caught:
         destination.upload(results.folder, "a.csv")
     assert caught.value.cause == "upload"

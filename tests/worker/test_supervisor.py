@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import pytest
 
 from chalicelib import contract
 from tests.worker.world import WELLS, World
+from worker.protection import Protection
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
@@ -147,16 +150,11 @@ def test_later_slots_wait_for_their_turn(slots: int, started: int, world: World)
     assert len(world.runs()) == started
 
 
-def test_ecs_is_asked_for_protection(tmp_path: Path) -> None:
-    import json
-    from http.server import BaseHTTPRequestHandler, HTTPServer
-
-    from worker.protection import Protection
-
+def test_ecs_is_asked_for_protection() -> None:
     asked: list[tuple[str, dict[str, Any]]] = []
 
     class Agent(BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:  # noqa: N802
+        def do_PUT(self) -> None:
             length = int(self.headers["Content-Length"])
             asked.append((self.path, json.loads(self.rfile.read(length))))
             self.send_response(200)
@@ -182,8 +180,6 @@ def test_ecs_is_asked_for_protection(tmp_path: Path) -> None:
 
 
 def test_without_an_ecs_agent_nothing_is_asked() -> None:
-    from worker.protection import Protection
-
     for uri in ("", "http://127.0.0.1:9/nobody"):
         with Protection(uri, time.monotonic).job():
             pass

@@ -69,9 +69,7 @@ class World:
     folder: Path
 
     @classmethod
-    def make(
-        cls, aws: Callable[[str], Any], endpoint: str, bucket: str, folder: Path
-    ) -> World:
+    def make(cls, aws: Callable[[str], Any], endpoint: str, bucket: str, folder: Path) -> World:
         sqs, name = aws("sqs"), uuid.uuid4().hex[:12]
         world = cls(
             s3=aws("s3"),
@@ -159,11 +157,12 @@ class World:
         """The tools of a worker of its own, with changes to its environment or its tools."""
         fields = set(Tools.__dataclass_fields__)
         ours = {key: changes.pop(key) for key in fields & set(changes)}
+        environment = self.environment(**changes)
         tools = Tools(
-            environment=self.environment(**changes),
+            environment=environment,
             s3=self.s3,
             logs=self.logs,
-            queue=self.queue(),
+            queue=Queue(self.sqs, self.queue_url, environment.dead_letter_url, poll_seconds=0),
             inputs=Inputs(self.s3),
             protection=Protection("", time.monotonic),
             stop=Stop(time.monotonic),

@@ -57,6 +57,7 @@ if mode == "module error":
     sys.exit(255)
 if mode == "half loaded":
     print("Failed to load pipeline")
+    print('    raise ValueError("Could not find the %s module" % module_class)')
     print("ValueError: Could not find the CountSheep module")
 if mode == "nothing written":
     for path in [*output.rglob("*.csv")]:

@@ -1,0 +1,392 @@
+"""Set-up: the same end, whatever stands there already; only what differs is changed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core.naming import tags
+from chalicelib.core.observation import ClusterView, QueueView, ServiceView
+from chalicelib.core.plan import (
+    Action,
+    CreateLogGroup,
+    Note,
+    Plan,
+    RegisterTaskDefinition,
+    TagService,
+    UpdateQueue,
+    UpdateService,
+)
+from chalicelib.core.setup import decide_setup, refuse_foreign
+from chalicelib.errors import ConflictError, NotReadyError
+from tests.core.factories import (
+    APP,
+    DEPLOYMENT,
+    OURS,
+    PREPARED,
+    RUN,
+    config,
+    queue,
+    queue_arn,
+    queue_url,
+    service,
+    task_arn,
+    unborn,
+)
+from tests.core.world import World
+
+FORTNIGHT = str(14 * 24 * 3600)
+SETTINGS = config(ECS_CLUSTER="imaging", SQS_MESSAGE_VISIBILITY=900, JOB_RETRIES=3)
+WANTED = {
+    "MessageRetentionPeriod": FORTNIGHT,
+    "VisibilityTimeout": "900",
+    "MaximumMessageSize": "262144",
+    "RedrivePolicy": json.dumps(
+        {"deadLetterTargetArn": queue_arn("user_DeadMessages"), "maxReceiveCount": 3}
+    ),
+}
+EARLIER = tags(app=APP, run_id=f"{APP}-20240229T0800000000", deployment=DEPLOYMENT)
+OTHER_APP = tags(app="Screen2", run_id="Screen2-1", deployment=DEPLOYMENT)
+OTHER_DEPLOYMENT = OURS | {"cellfleet.deployment": "somebody-elses"}
+FOREIGN = [{}, OTHER_APP, OTHER_DEPLOYMENT]
+
+
+def world(**things: Any) -> World:
+    return World(record=unborn(SETTINGS), config=SETTINGS, **things)
+
+
+def plan_of(found: World) -> Plan:
+    return decide_setup(found.record, found.config, found.account, found.look_for_setup())
+
+
+def kinds(plan: Plan) -> list[type[Action]]:
+    return [type(action) for action in plan]
+
+
+def set_up(**keys: Any) -> World:
+    """A world after set-up; keys of its configuration are DCP's."""
+    settings = config(**keys)
+    found = World(record=unborn(settings), config=settings)
+    found.set_up()
+    return found
+
+
+def built(found: World) -> dict[str, Any]:
+    """What set-up is there to bring about."""
+    assert found.queue is not None
+    assert found.cluster is not None
+    assert found.service is not None
+    assert found.dead_letter is not None
+    return {
+        "queue": found.queue.tags | {name: found.queue.attributes.get(name) for name in WANTED},
+        "log groups": found.log_groups,
+        "service runs ours": found.service.task_definition == found.record.task_definition,
+        "service": dict(found.service.tags),
+        "machines": found.constraints,
+        "cluster": found.cluster.name,
+        "urls": (found.record.queue_url, found.record.dead_letter_url),
+        "containers": (found.record.task_definition != "", found.record.task_digest),
+    }
+
+
+# --- from nothing --------------------------------------------------------------------------------
+
+
+def test_from_nothing() -> None:
+    found = world()
+    found.set_up()
+    assert found.queue is not None
+    assert found.dead_letter is not None
+    assert found.cluster is not None
+    assert found.service is not None
+    assert found.queue.attributes == WANTED
+    assert found.dead_letter.attributes == {"MessageRetentionPeriod": FORTNIGHT}
+    assert found.queue.tags == found.dead_letter.tags == found.cluster.tags == OURS
+    assert found.service.tags == OURS
+    assert (found.service.desired, found.service.task_definition) == (0, task_arn("ScreenTask"))
+    assert found.log_groups == {"Screen": 60, "Screen_perInstance": 60}
+    assert found.record.queue_url == queue_url("ScreenQueue")
+    assert found.record.dead_letter_url == queue_url("user_DeadMessages")
+
+
+def test_what_needs_another_ones_address_waits_for_it() -> None:
+    order = [type(action).__name__ for plan in world().set_up() for action in plan]
+    assert order == [
+        "CreateLogGroup",
+        "CreateLogGroup",
+        "CreateCluster",
+        "CreateQueue",  # the dead-letter queue, which the queue names
+        "CreateQueue",
+        "Remember",
+        "RegisterTaskDefinition",
+        "CreateService",
+    ]
+
+
+def test_a_second_pass_plans_nothing() -> None:
+    found = world()
+    found.set_up()
+    assert plan_of(found) == ()
+
+
+# --- from anything -------------------------------------------------------------------------------
+
+ATTRIBUTES = st.fixed_dictionaries(
+    {},
+    optional={
+        "VisibilityTimeout": st.sampled_from(["30", "900"]),
+        "MessageRetentionPeriod": st.sampled_from(["345600", FORTNIGHT]),
+        "MaximumMessageSize": st.sampled_from(["1024", "262144"]),
+        "RedrivePolicy": st.sampled_from(
+            [
+                WANTED["RedrivePolicy"],
+                '{"maxReceiveCount":"3","deadLetterTargetArn":"arn:aws:sqs:us-east-1:1:Other"}',
+                '{"maxReceiveCount":"10"}',
+            ]
+        ),
+        "KmsMasterKeyId": st.just("alias/aws/sqs"),
+    },
+)
+TAGS = st.sampled_from([OURS, EARLIER, *FOREIGN])
+QUEUES = st.builds(lambda owner, a: queue(owner=owner, attributes=a), TAGS, ATTRIBUTES)
+DEAD = st.builds(
+    lambda owner, a: queue("user_DeadMessages", owner=owner, attributes=a), TAGS, ATTRIBUTES
+)
+CLUSTERS = st.builds(
+    ClusterView,
+    name=st.just("imaging"),
+    services=st.integers(0, 2),
+    instances=st.integers(0, 2),
+    tasks=st.integers(0, 2),
+    tags=TAGS,
+)
+SERVICES = st.builds(
+    lambda owner, task: service(owner=owner, task_definition=task),
+    TAGS.filter(lambda owner: owner != OURS),
+    st.sampled_from([task_arn("ScreenTask", 7), task_arn("Other")]),
+)
+LOG_GROUPS = st.dictionaries(
+    st.sampled_from(["Screen", "Screen_perInstance"]), st.sampled_from([0, 30, 60])
+)
+
+
+@given(
+    queue=st.none() | QUEUES,
+    dead_letter=st.none() | DEAD,
+    cluster=st.none() | CLUSTERS,
+    service=st.none() | SERVICES,
+    log_groups=LOG_GROUPS,
+    failures=st.lists(st.booleans(), max_size=12),
+)
+def test_whatever_is_there_already_the_end_is_the_same(
+    queue: QueueView | None,
+    dead_letter: QueueView | None,
+    cluster: ClusterView | None,
+    service: ServiceView | None,
+    log_groups: dict[str, int],
+    failures: list[bool],
+) -> None:
+    """Also what isn't ours, as with --adopt; and whatever fails in between."""
+    fresh, found = (
+        world(),
+        world(
+            queue=queue,
+            dead_letter=dead_letter,
+            cluster=cluster,
+            service=service,
+            log_groups=log_groups,
+        ),
+    )
+    fresh.set_up()
+    found.set_up(lambda _: bool(failures) and failures.pop())
+    assert built(found) == built(fresh)
+    assert plan_of(found) == ()
+    # What may be shared with others is used as it is.
+    if dead_letter is not None:
+        assert found.dead_letter == dead_letter
+    if cluster is not None:
+        assert found.cluster == cluster
+
+
+# --- only what differs ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "attributes"),
+    [
+        ({"SQS_MESSAGE_VISIBILITY": 7200}, {"VisibilityTimeout": "7200"}),
+        (
+            {"JOB_RETRIES": 5},
+            {
+                "RedrivePolicy": json.dumps(
+                    {"deadLetterTargetArn": queue_arn("user_DeadMessages"), "maxReceiveCount": 5}
+                )
+            },
+        ),
+    ],
+)
+def test_changed_numbers_update_the_queue_by_exactly_them(
+    change: dict[str, Any], attributes: dict[str, str]
+) -> None:
+    found = set_up(SQS_MESSAGE_VISIBILITY=900, JOB_RETRIES=3)
+    found.config = config(**({"SQS_MESSAGE_VISIBILITY": 900, "JOB_RETRIES": 3} | change))
+    first, *later = found.set_up()
+    [update] = [action for action in first if isinstance(action, UpdateQueue)]
+    assert update == UpdateQueue(
+        name="ScreenQueue", url=queue_url("ScreenQueue"), attributes=attributes, tags=OURS
+    )
+    # The worker is told the new numbers; nothing else is touched.
+    rest = [kind for plan in (first, *later) for kind in kinds(plan) if kind is not UpdateQueue]
+    assert set(rest) <= {RegisterTaskDefinition, UpdateService, TagService}
+    assert plan_of(found) == ()
+
+
+def test_a_policy_that_only_is_spelt_differently_is_left_alone() -> None:
+    found = set_up(JOB_RETRIES=3)
+    assert found.queue is not None
+    assert isinstance(found.queue.attributes, dict)
+    spelt = json.dumps(
+        {"maxReceiveCount": "3", "deadLetterTargetArn": queue_arn("user_DeadMessages")}, indent=2
+    )
+    found.queue.attributes["RedrivePolicy"] = spelt
+    assert plan_of(found) == ()
+
+
+def test_changed_memory_is_a_new_revision_for_the_idle_service() -> None:
+    found = set_up(MEMORY=7000)
+    found.config = config(MEMORY=7500)
+    first, second = found.set_up()
+    assert kinds(first) == [RegisterTaskDefinition]
+    assert kinds(second) == [UpdateService, TagService]
+    assert found.service is not None
+    assert found.service.task_definition == task_arn("ScreenTask", 2)
+
+
+@pytest.mark.parametrize(("desired", "running"), [(2, 2), (2, 0), (0, 1)])
+def test_a_live_services_containers_are_never_changed(desired: int, running: int) -> None:
+    found = set_up(MEMORY=7000)
+    found.service = service(desired=desired, running=running)
+    found.config = config(MEMORY=7500)
+    assert plan_of(found) == ()
+
+
+@pytest.mark.parametrize("owner", [{}, EARLIER], ids=["adopted", "an earlier run's"])
+@pytest.mark.parametrize(("desired", "running"), [(2, 2), (2, 0), (0, 1)])
+def test_containers_that_run_for_somebody_else_are_not_taken_over(
+    owner: dict[str, str], desired: int, running: int
+) -> None:
+    found = world(service=service(owner=owner, desired=desired, running=running))
+    with pytest.raises(ConflictError, match=f"ScreenService in cluster imaging runs {running} of"):
+        found.set_up()
+    assert found.history == []
+
+
+def test_log_groups_are_made_or_kept_for_sixty_days() -> None:
+    plan = plan_of(world(log_groups={"Screen": 0}))
+    assert [action for action in plan if isinstance(action, CreateLogGroup)] == [
+        CreateLogGroup(name="Screen", days=60, exists=True),
+        CreateLogGroup(name="Screen_perInstance", days=60, exists=False),
+    ]
+
+
+# --- what isn't ours -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("owner", FOREIGN, ids=["untagged", "another app", "another deployment"])
+@pytest.mark.parametrize(
+    ("thing", "told"),
+    [("queue", "the queue ScreenQueue"), ("service", "the service ScreenService")],
+)
+def test_a_foreign_look_alike_is_refused_by_name(
+    thing: str, told: str, owner: dict[str, str]
+) -> None:
+    made = {"queue": queue(owner=owner), "service": service(owner=owner)}
+    view = world(**{thing: made[thing]}).look_for_setup()
+    with pytest.raises(ConflictError, match=rf"^{told} exists already .*--adopt"):
+        refuse_foreign(SETTINGS, view, deployment=DEPLOYMENT)
+
+
+def test_both_are_named_at_once() -> None:
+    view = world(queue=queue(owner={}), service=service(owner={})).look_for_setup()
+    with pytest.raises(
+        ConflictError, match=r"^the queue ScreenQueue and the service ScreenService exist already"
+    ):
+        refuse_foreign(SETTINGS, view, deployment=DEPLOYMENT)
+
+
+@pytest.mark.parametrize("owner", [OURS, EARLIER])
+def test_what_is_ours_is_no_conflict(owner: dict[str, str]) -> None:
+    view = world(queue=queue(owner=owner), service=service(owner=owner)).look_for_setup()
+    refuse_foreign(SETTINGS, view, deployment=DEPLOYMENT)
+
+
+def test_shared_things_are_no_conflict() -> None:
+    view = world(
+        dead_letter=queue("user_DeadMessages", owner={}),
+        cluster=ClusterView(name="imaging", services=1, instances=1, tasks=1),
+        log_groups={"Screen": 0},
+    ).look_for_setup()
+    refuse_foreign(SETTINGS, view, deployment=DEPLOYMENT)
+
+
+@pytest.mark.parametrize("owner", [OURS, {}])
+def test_a_short_lived_dead_letter_queue_is_told_of_once_and_left_alone(
+    owner: dict[str, str],
+) -> None:
+    short = queue("user_DeadMessages", owner=owner, attributes={"MessageRetentionPeriod": "345600"})
+    found = world(dead_letter=short)
+    notes = [action for plan in found.set_up() for action in plan if isinstance(action, Note)]
+    assert len(notes) == 1
+    assert "user_DeadMessages keeps messages for less than the 14 days" in notes[0].text
+    assert found.dead_letter == short
+    assert found.record.notes == (notes[0].text,)
+    assert plan_of(found) == ()
+
+
+def test_an_earlier_runs_service_on_its_way_out_is_waited_for() -> None:
+    found = world()
+    found.set_up()
+    found.service = service(owner=EARLIER, status="DRAINING")
+    with pytest.raises(NotReadyError, match="the service ScreenService of an earlier run"):
+        plan_of(found)
+    found.pass_time()
+    found.set_up()
+    assert found.service is not None
+    assert found.service.tags == OURS
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+def test_apps_whose_names_contain_each_other_plan_different_things() -> None:
+    planned: list[str] = []
+    for app in ("App", "App2", "MyApp", "QueueQueue", "Queue"):
+        settings = config(APP_NAME=app, ECS_CLUSTER=app, SQS_DEAD_LETTER_QUEUE=f"{app}_Dead")
+        found = World(record=unborn(settings), config=settings, account=PREPARED)
+        names = [str(action) for plan in found.set_up() for action in plan]
+        assert names == [
+            f"keep log group {app} for 60 days",
+            f"keep log group {app}_perInstance for 60 days",
+            f"create cluster {app}",
+            f"create queue {app}_Dead",
+            f"create queue {app}Queue",
+            "record dead_letter_url, queue_url",
+            f"register task definition {app}Task",
+            f"create service {app}Service",
+        ]
+        planned += [name for name in names if not name.startswith("record")]
+    assert len(planned) == len(set(planned))
+
+
+def test_the_run_is_named_on_everything_that_can_carry_it() -> None:
+    plan = [action for found in [world()] for step in found.set_up() for action in step]
+    told = [getattr(action, "tags", None) for action in plan if hasattr(action, "tags")]
+    assert told == [OURS] * 3
+    specs = [action.spec for action in plan if hasattr(action, "spec")]
+    wanted = [{"key": key, "value": value} for key, value in OURS.items()]
+    assert [spec["tags"] for spec in specs] == [wanted, wanted]
+    assert RUN in json.dumps(specs)

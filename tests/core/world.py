@@ -1,0 +1,446 @@
+"""AWS as one run sees it, without AWS: a plan's actions change it, time changes it, looks read it.
+
+Harsher than AWS where AWS may be harsh: container instances stay registered after their machine
+is gone, unwatched fleets replace what is terminated, and deleting in the wrong order, or what
+isn't the run's own, fails the test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import singledispatchmethod
+from typing import Any
+
+from chalicelib.core import plan
+from chalicelib.core.compute import digest
+from chalicelib.core.config import RunConfig
+from chalicelib.core.decide import decide
+from chalicelib.core.naming import Names
+from chalicelib.core.observation import (
+    Account,
+    ClusterView,
+    FleetView,
+    InstanceView,
+    Observation,
+    Progress,
+    QueueView,
+    ServiceView,
+    SetupView,
+    is_ours,
+)
+from chalicelib.core.plan import Action, Plan
+from chalicelib.core.run import Fleet, Phase, RunRecord
+from chalicelib.core.setup import decide_setup
+from chalicelib.core.start import fleet_plan, missing_machines, unsent
+from chalicelib.settings import Settings
+from tests.core.factories import (
+    ACCOUNT,
+    NOW,
+    PREPARED,
+    TODAYS_IMAGE,
+    queue_arn,
+    queue_url,
+    service_arn,
+    task_arn,
+)
+
+MINUTE = timedelta(minutes=1)
+Fails = Callable[[Action], bool]
+
+
+class Refused(Exception):
+    """AWS refuses an action; the next tick tries it again."""
+
+
+def never(_action: Action) -> bool:
+    return False
+
+
+@dataclass
+class World:
+    """Everything that one run can see or touch, and its record."""
+
+    record: RunRecord
+    config: RunConfig
+    account: Settings = PREPARED
+    now: datetime = NOW
+    queue: QueueView | None = None
+    dead_letter: QueueView | None = None
+    cluster: ClusterView | None = None
+    service: ServiceView | None = None
+    constraints: tuple[plan.Spec, ...] = ()
+    log_groups: dict[str, int] = field(default_factory=dict)
+    task_definitions: list[str] = field(default_factory=list)
+    revisions: int = 0
+    templates: dict[str, dict[str, str]] = field(default_factory=dict)
+    #: By id: the fleet's state, what was asked for, and how many machines it has launched.
+    fleets: dict[str, FleetView] = field(default_factory=dict)
+    requests: dict[str, Fleet] = field(default_factory=dict)
+    launched: dict[str, int] = field(default_factory=dict)
+    instances: dict[str, str] = field(default_factory=dict)
+    #: Machines that AWS has to give.
+    capacity: int = 1_000_000
+    container_instances: set[str] = field(default_factory=set)
+    alarms: set[str] = field(default_factory=set)
+    dashboards: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    progress: Progress = field(default_factory=Progress)
+    empty_since: datetime | None = None
+    empty_readings: int = 0
+    history: list[Action] = field(default_factory=list)
+
+    @property
+    def names(self) -> Names:
+        return Names.of(self.config)
+
+    def ours(self, thing: QueueView | ServiceView | ClusterView) -> bool:
+        return is_ours(thing.tags, app=self.record.app, deployment=self.record.deployment)
+
+    def remember(self, **fields: Any) -> None:
+        self.record = self.record.model_copy(update=fields)
+
+    # --- looks -----------------------------------------------------------------------------------
+
+    def look_for_setup(self) -> SetupView:
+        return SetupView(
+            queue=self.queue,
+            dead_letter=self.dead_letter,
+            cluster=self.cluster,
+            service=self.service,
+            log_groups=dict(self.log_groups),
+        )
+
+    def look(self) -> Observation:
+        """What the monitor reads: no more than it reads of AWS, in each phase."""
+        ending = self.record.phase is not Phase.OPEN
+        lost = ending and any(not fleet.fleet_id for fleet in self.record.fleets)
+        known = {fleet.fleet_id for fleet in self.record.fleets}
+        seen = Observation(
+            now=self.now,
+            queue=self.queue if self.record.queue_url else None,
+            service=self.service,
+            progress=self.progress,
+            fleets=tuple(f for f in self.fleets.values() if lost or f.fleet_id in known),
+            instances=tuple(
+                InstanceView(instance_id=name, state=state)
+                for name, state in self.instances.items()
+            )
+            if self.record.fleets
+            else (),
+            empty_since=self.empty_since,
+            empty_readings=self.empty_readings,
+        )
+        if self.record.phase is Phase.TEARING_DOWN:
+            return self._with_remains(seen)
+        due = missing_machines(self.record, self.config, seen) or unsent(self.record, self.now)
+        return replace(seen, account=self._account()) if due else seen
+
+    def _account(self) -> Account:
+        found = fleet_plan(self.record, self.config, self.account, ACCOUNT)
+        return Account(
+            fleet=found,
+            images={spec.image_id: TODAYS_IMAGE for spec in found.machines},
+            launch_templates=tuple(self.templates),
+        )
+
+    def _with_remains(self, seen: Observation) -> Observation:
+        watched = {self.names.instance_alarm(instance) for instance in self.instances}
+        return replace(
+            seen,
+            cluster=self.cluster,
+            container_instances=tuple((self.names.cluster, a) for a in self.container_instances),
+            task_definitions=tuple(self.task_definitions),
+            launch_templates=tuple(self.templates),
+            alarms=tuple(sorted(self.alarms & watched)) if self.record.worker == "dcp" else (),
+            dashboard=bool(self.record.dashboard) and self.names.dashboard in self.dashboards,
+        )
+
+    def remains(self) -> list[str]:
+        """What is left of the run, in words."""
+        left = [f"{name} ({state})" for name, state in self.instances.items()]
+        left += [f.fleet_id for f in self.fleets.values() if not f.over]
+        left += [*self.container_instances, *self.templates, *self.task_definitions, *self.alarms]
+        if self.config.clean_dashboard:
+            left += [name for name in self.dashboards if name == self.names.dashboard]
+        left += ["queue"] if self.queue is not None and self.ours(self.queue) else []
+        left += ["service"] if self.service is not None and self.ours(self.service) else []
+        return left
+
+    # --- rounds ----------------------------------------------------------------------------------
+
+    def set_up(self, fails: Fails = never) -> list[Plan]:
+        """Set-up until nothing is left to do; the plans that it took."""
+        plans: list[Plan] = []
+        while todo := decide_setup(self.record, self.config, self.account, self.look_for_setup()):
+            plans.append(todo)
+            assert len(plans) < 50, f"set-up doesn't come to an end: {todo}"
+            self.execute(todo, fails)
+        return plans
+
+    def tick(self, fails: Fails = never, rounds: int = 5) -> list[Plan]:
+        """One tick, as the monitor does it: until nothing is left to do, or something failed."""
+        plans: list[Plan] = []
+        for _ in range(rounds):
+            todo = decide(self.record, self.config, self.look())
+            if not todo:
+                break
+            plans.append(todo)
+            if not self.execute(todo, fails):
+                break
+        return plans
+
+    def execute(self, todo: Plan, fails: Fails = never) -> bool:
+        """Each action on its own; whether all of them were done."""
+        failures = 0
+        for action in todo:
+            if failures and isinstance(action, plan.Remember):
+                continue
+            try:
+                if fails(action):
+                    self.fail(action)
+                self.apply(action)
+                self.history.append(action)
+            except Refused:
+                failures += 1
+        return not failures
+
+    def fail(self, action: Action) -> None:
+        """Leave the world as it is, but for what is written down before AWS is asked."""
+        if isinstance(action, plan.RequestFleet):
+            self._store(action.fleet)
+        raise Refused(str(action))
+
+    def pass_time(self, time: timedelta = MINUTE) -> None:
+        """Machines come and go, what is on its way out is gone."""
+        self.now += time
+        self.instances = {
+            name: "running" if state == "pending" else state
+            for name, state in self.instances.items()
+            if state != "shutting-down"
+        }
+        if self.service is not None and self.service.status == "DRAINING":
+            self.service = None
+        for name, view in self.fleets.items():
+            self._launch(name, view)
+
+    def _launch(self, name: str, view: FleetView) -> None:
+        asked = self.requests.get(name)
+        if asked is None or view.over or asked.valid_until <= self.now:
+            return
+        if asked.request.get("Type") == "maintain":
+            mine = [i for i in self.instances if i.startswith(f"i-{name}-")]
+            wanted = view.target - len(mine)
+        else:
+            wanted = view.target - self.launched[name]
+        for _ in range(min(wanted, max(0, self.capacity - len(self.instances)))):
+            self.launched[name] += 1
+            machine = f"i-{name}-{self.launched[name]}"
+            self.instances[machine] = "pending"
+            self.container_instances.add(f"container-instance/{machine}")
+            if self.record.worker == "dcp":
+                self.alarms.add(self.names.instance_alarm(machine))
+
+    # --- actions ---------------------------------------------------------------------------------
+
+    @singledispatchmethod
+    def apply(self, action: Any) -> None:
+        raise TypeError(f"this world doesn't know how to {action}")
+
+    @apply.register
+    def _(self, action: plan.CreateQueue) -> None:
+        view = QueueView(
+            url=queue_url(action.name),
+            arn=queue_arn(action.name),
+            attributes=dict(action.attributes),
+            tags=dict(action.tags),
+        )
+        if action.name == self.names.dead_letter_queue:
+            assert self.dead_letter is None
+            self.dead_letter = view
+        else:
+            assert action.name == self.names.queue
+            assert self.queue is None
+            self.queue = view
+
+    @apply.register
+    def _(self, action: plan.UpdateQueue) -> None:
+        assert self.queue is not None
+        assert (action.name, action.url) == (self.names.queue, self.queue.url)
+        self.queue = replace(
+            self.queue,
+            attributes={**self.queue.attributes, **action.attributes},
+            tags={**self.queue.tags, **action.tags},
+        )
+
+    @apply.register
+    def _(self, action: plan.DeleteQueue) -> None:
+        assert self.queue is not None
+        assert action.url == self.queue.url
+        assert self.ours(self.queue)
+        assert not self.instances, "machines may still read the queue"
+        assert not self.container_instances
+        self.queue = None
+
+    @apply.register
+    def _(self, action: plan.CreateLogGroup) -> None:
+        assert action.exists == (action.name in self.log_groups)
+        self.log_groups[action.name] = action.days
+
+    @apply.register
+    def _(self, action: plan.CreateCluster) -> None:
+        assert self.cluster is None
+        self.cluster = ClusterView(
+            name=action.name, services=0, instances=0, tasks=0, tags=dict(action.tags)
+        )
+
+    @apply.register
+    def _(self, action: plan.DeleteCluster) -> None:
+        assert self.cluster is not None
+        assert self.ours(self.cluster)
+        assert self.cluster.unused
+        assert action.name == self.cluster.name != "default"
+        assert self.service is None
+        assert not self.container_instances
+        self.cluster = None
+
+    @apply.register
+    def _(self, action: plan.RegisterTaskDefinition) -> None:
+        self.revisions += 1
+        arn = task_arn(action.spec["family"], self.revisions)
+        self.task_definitions.append(arn)
+        self.remember(task_definition=arn, task_digest=action.digest)
+
+    @apply.register
+    def _(self, action: plan.DeregisterTaskDefinition) -> None:
+        self.task_definitions.remove(action.arn)
+
+    @apply.register
+    def _(self, action: plan.CreateService) -> None:
+        assert self.service is None
+        spec = action.spec
+        self.constraints = tuple(spec["placementConstraints"])
+        self.service = ServiceView(
+            arn=service_arn(spec["cluster"], spec["serviceName"]),
+            status="ACTIVE",
+            desired=spec["desiredCount"],
+            running=0,
+            pending=0,
+            task_definition=spec["taskDefinition"],
+            tags={tag["key"]: tag["value"] for tag in spec["tags"]},
+        )
+
+    @apply.register
+    def _(self, action: plan.UpdateService) -> None:
+        assert self.service is not None
+        assert (action.cluster, action.service) == (self.names.cluster, self.names.service)
+        self.service = replace(
+            self.service,
+            desired=self.service.desired if action.desired is None else action.desired,
+            task_definition=action.task_definition or self.service.task_definition,
+        )
+        self.constraints = action.constraints or self.constraints
+
+    @apply.register
+    def _(self, action: plan.TagService) -> None:
+        assert self.service is not None
+        assert action.arn == self.service.arn
+        self.service = replace(self.service, tags={**self.service.tags, **action.tags})
+
+    @apply.register
+    def _(self, action: plan.DeleteService) -> None:
+        assert self.service is not None
+        assert self.ours(self.service)
+        self.service = replace(self.service, status="DRAINING", desired=0)
+
+    @apply.register
+    def _(self, action: plan.DeregisterInstance) -> None:
+        self.container_instances.remove(action.arn)
+
+    @apply.register
+    def _(self, action: plan.CreateLaunchTemplate) -> None:
+        assert action.name not in self.templates
+        self.templates[action.name] = dict(action.tags)
+
+    @apply.register
+    def _(self, action: plan.DeleteLaunchTemplate) -> None:
+        del self.templates[action.name]
+
+    @apply.register
+    def _(self, action: plan.RequestFleet) -> None:
+        stored = self._store(action.fleet)
+        assert stored == action.fleet, "a stored request is sent again unchanged"
+        for launch in stored.request.get("LaunchTemplateConfigs", ()):
+            if launch["LaunchTemplateSpecification"]["LaunchTemplateName"] not in self.templates:
+                raise Refused("no such launch template")
+        fleet_id = f"sfr-{stored.token}"
+        assert fleet_id not in self.fleets
+        self.fleets[fleet_id] = FleetView(
+            fleet_id=fleet_id, state="active", target=stored.request["TargetCapacity"]
+        )
+        self.requests[fleet_id], self.launched[fleet_id] = stored, 0
+        answered = stored.model_copy(update={"fleet_id": fleet_id})
+        self.remember(fleets=tuple(answered if f == stored else f for f in self.record.fleets))
+
+    def _store(self, wanted: Fleet) -> Fleet:
+        for fleet in self.record.fleets:
+            if fleet.token == wanted.token:
+                return fleet
+        started = self.record.started_at or self.now
+        self.remember(fleets=(*self.record.fleets, wanted), started_at=started)
+        return wanted
+
+    @apply.register
+    def _(self, action: plan.CancelFleet) -> None:
+        view = self.fleets[action.fleet_id]
+        self.fleets[action.fleet_id] = replace(view, state="cancelled_terminating")
+        self._shut_down(i for i in list(self.instances) if i.startswith(f"i-{action.fleet_id}-"))
+
+    @apply.register
+    def _(self, action: plan.TerminateInstances) -> None:
+        assert action.instance_ids
+        self._shut_down(action.instance_ids)
+
+    def _shut_down(self, instances: Any) -> None:
+        for name in instances:
+            assert name in self.instances
+            self.instances[name] = "shutting-down"
+
+    @apply.register
+    def _(self, action: plan.PutDashboard) -> None:
+        self.dashboards[action.name] = action.body
+        self.remember(dashboard=digest({"body": action.body}))
+
+    @apply.register
+    def _(self, action: plan.DeleteDashboard) -> None:
+        del self.dashboards[action.name]
+
+    @apply.register
+    def _(self, action: plan.DeleteAlarms) -> None:
+        self.alarms -= set(action.names)
+
+    @apply.register
+    def _(self, action: plan.PutFile) -> None:
+        self.files[f"{action.bucket}/{action.key}"] = action.body
+
+    @apply.register
+    def _(self, action: plan.ChangePhase) -> None:
+        order = {
+            Phase.OPEN: [Phase.ENDING],
+            Phase.ENDING: [Phase.OPEN, Phase.TEARING_DOWN],
+            Phase.TEARING_DOWN: [Phase.FINISHED],
+        }
+        phase = Phase(action.phase)
+        assert phase in order[self.record.phase]
+        if phase is Phase.FINISHED:
+            assert self.remains() == []
+        self.remember(phase=phase, outcome=action.outcome)
+
+    @apply.register
+    def _(self, action: plan.Remember) -> None:
+        self.remember(**action.fields)
+
+    @apply.register
+    def _(self, action: plan.Note) -> None:
+        self.record = self.record.with_note(action.text)
