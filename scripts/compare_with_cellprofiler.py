@@ -211,7 +211,9 @@ def compare(task: Task, executable: str, work: Path, console: Console) -> int:
 
 
 def _table(files: Sequence[tuple[str, Compared]]) -> Table:
-    table = Table("Folder", "File", title="CellFleet and CellProfiler alone")
+    table = Table(title="CellFleet and CellProfiler alone")
+    for heading in ("Folder", "File"):
+        table.add_column(heading, overflow="fold")
     for heading in ("Values compared", "Differences"):
         table.add_column(heading, justify="right")
     for folder, file in files:

@@ -15,6 +15,7 @@ from aws_lambda_powertools import Logger
 from pydantic import BaseModel, ConfigDict
 
 from chalicelib.aws import lease
+from chalicelib.aws.errors import AwsError
 from chalicelib.aws.lease import Held
 from chalicelib.aws.send import send_jobs
 from chalicelib.aws.services import Services
@@ -157,8 +158,7 @@ class _Work:
             )
         record = self._run(header, live, parsed, job_file)
         if record.start:
-            # Machines boot while the messages are sent.
-            tick_run(self.services, record.run_id)
+            self._wake(record.run_id)
         send_jobs(
             self.services,
             self.held,
@@ -173,6 +173,13 @@ class _Work:
             queue_url=record.queue_url,
         )
         return self._close(record, (*parsed.warnings, *(job_file.warnings if job_file else ())))
+
+    def _wake(self, run_id: str) -> None:
+        """Request machines now, so that they boot while the messages are sent."""
+        try:
+            tick_run(self.services, run_id)
+        except (*AwsError, CellFleetError):
+            log.exception("machines can't be requested yet", extra={"run_id": run_id})
 
     def _not_stopped(self) -> None:
         """Whoever stopped the run didn't mean to see it start again."""

@@ -52,13 +52,19 @@ class Status(BaseModel):
 
 
 def tick_run(services: Services, run_id: str) -> Status | None:
-    """One tick of one run; None if another process is at it, or the run is over."""
+    """One tick of one run; None if another process is at it, or the run is over.
+
+    What goes wrong is told in the status, and made good by the next tick.
+    """
     fresh = Lease(owner=services.owner, expires_at=services.now())
     held, _ = lease.take(services.store, keys.tick_lease(run_id), fresh, services.now)
     if held is None:
         return None
     try:
         return _tick(services, run_id)
+    except (*AwsError, CellFleetError, ValueError) as error:
+        log.exception("tick failed", extra={"run_id": run_id})
+        return _failed(services, run_id, error)
     finally:
         try:
             held.release(held.value)
@@ -76,7 +82,8 @@ def _tick(services: Services, run_id: str) -> Status | None:
         services.runs.forget(run_id)
         return None
     config = parse_keys(record.config, f"run {run_id}").config
-    before = _memory(services, run_id)
+    last = _last(services, run_id)
+    before = last.memory if last else Memory()
     # Only the first look counts as a reading; the others follow up on our own actions.
     seen, memory = look(services, record, config, before)
     failures: tuple[Failure, ...] = ()
@@ -92,9 +99,15 @@ def _tick(services: Services, run_id: str) -> Status | None:
     return status
 
 
-def _memory(services: Services, run_id: str) -> Memory:
+def _last(services: Services, run_id: str) -> Status | None:
+    """What the last tick wrote; None if there is nothing that can be read."""
     stored = services.store.read(keys.run_status(run_id))
-    return Status.model_validate_json(stored.body).memory if stored else Memory()
+    if stored is None:
+        return None
+    try:
+        return Status.model_validate_json(stored.body)
+    except ValueError:
+        return None
 
 
 def _status(
@@ -118,27 +131,22 @@ def _status(
     )
 
 
+def _failed(services: Services, run_id: str, error: Exception) -> Status:
+    """The last status with the error in it, so that the failure is seen."""
+    last = _last(services, run_id) or Status(run_id=run_id, phase=Phase.OPEN, at=services.now())
+    told = last.model_copy(update={"at": services.now(), "errors": (f"tick: {error}",)})
+    services.store.put(keys.run_status(run_id), told.model_dump_json(indent=1).encode())
+    return told
+
+
 def tick_all(services: Services) -> Iterator[Status]:
     """One tick of every live run. One run's trouble never keeps the others waiting."""
     for run_id in services.runs.live():
         services.check_deadline()
         try:
             status = tick_run(services, run_id)
-        except (*AwsError, CellFleetError, ValueError) as error:
-            log.exception("tick failed", extra={"run_id": run_id})
-            services.store.put(keys.run_status(run_id), _failed(services, run_id, error))
+        except (*AwsError, CellFleetError):
+            log.exception("tick failed, and its status can't be written", extra={"run_id": run_id})
         else:
             if status is not None:
                 yield status
-
-
-def _failed(services: Services, run_id: str, error: Exception) -> bytes:
-    """The last status with the error in it, so that the failure is seen."""
-    stored = services.store.read(keys.run_status(run_id))
-    status = (
-        Status.model_validate_json(stored.body)
-        if stored
-        else Status(run_id=run_id, phase=Phase.OPEN, at=services.now())
-    )
-    told = status.model_copy(update={"at": services.now(), "errors": (f"tick: {error}",)})
-    return told.model_dump_json(indent=1).encode()

@@ -84,14 +84,14 @@ class World:
         return bodies
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _emulator() -> Iterator[tuple[EmbeddedAWS, Wire]]:
     wire = Wire()
     with EmbeddedAWS(bucket=BUCKET, wire=wire.wrap) as aws:
         yield aws, wire
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _clients(_emulator: tuple[EmbeddedAWS, Wire]) -> Iterator[Clients]:
     """Made once: boto3 takes longer to read its models than the emulator to answer."""
     session = boto3.Session(

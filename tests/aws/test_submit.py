@@ -332,7 +332,7 @@ def test_a_submission_to_a_run_that_is_being_removed_waits_for_a_new_one(world: 
 def test_a_stopped_run_is_not_brought_back_by_its_own_submission(world: World) -> None:
     sent = upload(world, job_file(35, config=config_keys()))
     world.wire.cut_at("AmazonSQS.SendMessageBatch", 2)
-    with pytest.raises((CellFleetError, *AwsError)):  # type: ignore[arg-type]
+    with pytest.raises((CellFleetError, *AwsError)):
         send_event(world, sent, "dies")
     world.wire.mend()
     run_id = world.keys("live/")[0].removeprefix("live/")

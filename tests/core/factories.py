@@ -10,8 +10,16 @@ from typing import Any
 
 from chalicelib.core.config import RunConfig, parse_config, parse_keys
 from chalicelib.core.fleet import Image
+from chalicelib.core.fleet_file import from_settings
 from chalicelib.core.naming import tags
-from chalicelib.core.observation import Observation, Progress, QueueView, ServiceView
+from chalicelib.core.observation import (
+    Account,
+    InstanceView,
+    Observation,
+    Progress,
+    QueueView,
+    ServiceView,
+)
 from chalicelib.core.run import Fleet, RunRecord, Submission
 from chalicelib.settings import Settings
 
@@ -47,6 +55,14 @@ FIRST_IMAGE = Image(
 )
 
 OURS = tags(app=APP, run_id=RUN, deployment=DEPLOYMENT)
+#: Of an earlier run of the same app: ours as well.
+EARLIER = tags(app=APP, run_id=f"{APP}-20240229T0800000000", deployment=DEPLOYMENT)
+#: Not ours: without tags, another app's, another deployment's.
+FOREIGN: tuple[dict[str, str], ...] = (
+    {},
+    tags(app="Screen2", run_id="Screen2-1", deployment=DEPLOYMENT),
+    OURS | {"cellfleet.deployment": "somebody-elses"},
+)
 
 
 def config(**keys: Any) -> RunConfig:
@@ -103,6 +119,12 @@ def record(settings: RunConfig | None = None, **fields: Any) -> RunRecord:
     return RunRecord(**(values | fields))
 
 
+def started(settings: RunConfig, jobs: int, **fields: Any) -> RunRecord:
+    """A run that wants machines for so many jobs."""
+    values: dict[str, Any] = {"start": True, "submissions": {"5a": submission(jobs)}}
+    return record(settings, **(values | fields))
+
+
 def unborn(settings: RunConfig | None = None, **fields: Any) -> RunRecord:
     """A run that nothing was made for yet."""
     nothing = {"queue_url": "", "dead_letter_url": "", "task_definition": ""}
@@ -152,6 +174,19 @@ def service(*, owner: Mapping[str, str] = OURS, **fields: Any) -> ServiceView:
         "tags": dict(owner),
     }
     return ServiceView(**(values | fields))
+
+
+def machines(count: int) -> tuple[InstanceView, ...]:
+    return tuple(InstanceView(instance_id=f"i-{n}", state="running") for n in range(count))
+
+
+def account(settings: RunConfig, *templates: str) -> Account:
+    """What a prepared account offers, and the launch templates that are there."""
+    return Account(
+        fleet=from_settings(settings, PREPARED, account=ACCOUNT),
+        images={"": TODAYS_IMAGE},
+        launch_templates=templates,
+    )
 
 
 def seen(**fields: Any) -> Observation:

@@ -14,9 +14,7 @@ from chalicelib.core.naming import Names, app_of, new_run_id, tags
 from tests.core.factories import config
 
 APPS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}", fullmatch=True)
-TIMES = st.datetimes(datetime(2020, 1, 1), datetime(2099, 1, 1)).map(
-    lambda time: time.replace(tzinfo=UTC)
-)
+TIMES = st.integers(0, 10**9).map(lambda s: datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=s))
 
 
 def names_of(app: str, **keys: str) -> Names:

@@ -9,23 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.naming import tags
 from chalicelib.core.observation import ClusterView, QueueView, ServiceView
 from chalicelib.core.plan import (
     Action,
     CreateLogGroup,
-    Note,
     Plan,
     RegisterTaskDefinition,
     TagService,
     UpdateQueue,
     UpdateService,
 )
-from chalicelib.core.setup import decide_setup, refuse_foreign
-from chalicelib.errors import ConflictError, NotReadyError
+from chalicelib.core.setup import decide_setup
 from tests.core.factories import (
-    APP,
-    DEPLOYMENT,
+    EARLIER,
+    FOREIGN,
     OURS,
     PREPARED,
     RUN,
@@ -49,10 +46,6 @@ WANTED = {
         {"deadLetterTargetArn": queue_arn("user_DeadMessages"), "maxReceiveCount": 3}
     ),
 }
-EARLIER = tags(app=APP, run_id=f"{APP}-20240229T0800000000", deployment=DEPLOYMENT)
-OTHER_APP = tags(app="Screen2", run_id="Screen2-1", deployment=DEPLOYMENT)
-OTHER_DEPLOYMENT = OURS | {"cellfleet.deployment": "somebody-elses"}
-FOREIGN = [{}, OTHER_APP, OTHER_DEPLOYMENT]
 
 
 def world(**things: Any) -> World:
@@ -82,7 +75,8 @@ def built(found: World) -> dict[str, Any]:
     assert found.service is not None
     assert found.dead_letter is not None
     return {
-        "queue": found.queue.tags | {name: found.queue.attributes.get(name) for name in WANTED},
+        "queue": {name: found.queue.attributes.get(name) for name in WANTED},
+        "queue's tags": found.queue.tags,
         "log groups": found.log_groups,
         "service runs ours": found.service.task_definition == found.record.task_definition,
         "service": dict(found.service.tags),
@@ -274,89 +268,12 @@ def test_a_live_services_containers_are_never_changed(desired: int, running: int
     assert plan_of(found) == ()
 
 
-@pytest.mark.parametrize("owner", [{}, EARLIER], ids=["adopted", "an earlier run's"])
-@pytest.mark.parametrize(("desired", "running"), [(2, 2), (2, 0), (0, 1)])
-def test_containers_that_run_for_somebody_else_are_not_taken_over(
-    owner: dict[str, str], desired: int, running: int
-) -> None:
-    found = world(service=service(owner=owner, desired=desired, running=running))
-    with pytest.raises(ConflictError, match=f"ScreenService in cluster imaging runs {running} of"):
-        found.set_up()
-    assert found.history == []
-
-
 def test_log_groups_are_made_or_kept_for_sixty_days() -> None:
     plan = plan_of(world(log_groups={"Screen": 0}))
     assert [action for action in plan if isinstance(action, CreateLogGroup)] == [
         CreateLogGroup(name="Screen", days=60, exists=True),
         CreateLogGroup(name="Screen_perInstance", days=60, exists=False),
     ]
-
-
-# --- what isn't ours -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("owner", FOREIGN, ids=["untagged", "another app", "another deployment"])
-@pytest.mark.parametrize(
-    ("thing", "told"),
-    [("queue", "the queue ScreenQueue"), ("service", "the service ScreenService")],
-)
-def test_a_foreign_look_alike_is_refused_by_name(
-    thing: str, told: str, owner: dict[str, str]
-) -> None:
-    made = {"queue": queue(owner=owner), "service": service(owner=owner)}
-    view = world(**{thing: made[thing]}).look_for_setup()
-    with pytest.raises(ConflictError, match=rf"^{told} exists already .*--adopt"):
-        refuse_foreign(SETTINGS, view, deployment=DEPLOYMENT)
-
-
-def test_both_are_named_at_once() -> None:
-    view = world(queue=queue(owner={}), service=service(owner={})).look_for_setup()
-    with pytest.raises(
-        ConflictError, match=r"^the queue ScreenQueue and the service ScreenService exist already"
-    ):
-        refuse_foreign(SETTINGS, view, deployment=DEPLOYMENT)
-
-
-@pytest.mark.parametrize("owner", [OURS, EARLIER])
-def test_what_is_ours_is_no_conflict(owner: dict[str, str]) -> None:
-    view = world(queue=queue(owner=owner), service=service(owner=owner)).look_for_setup()
-    refuse_foreign(SETTINGS, view, deployment=DEPLOYMENT)
-
-
-def test_shared_things_are_no_conflict() -> None:
-    view = world(
-        dead_letter=queue("user_DeadMessages", owner={}),
-        cluster=ClusterView(name="imaging", services=1, instances=1, tasks=1),
-        log_groups={"Screen": 0},
-    ).look_for_setup()
-    refuse_foreign(SETTINGS, view, deployment=DEPLOYMENT)
-
-
-@pytest.mark.parametrize("owner", [OURS, {}])
-def test_a_short_lived_dead_letter_queue_is_told_of_once_and_left_alone(
-    owner: dict[str, str],
-) -> None:
-    short = queue("user_DeadMessages", owner=owner, attributes={"MessageRetentionPeriod": "345600"})
-    found = world(dead_letter=short)
-    notes = [action for plan in found.set_up() for action in plan if isinstance(action, Note)]
-    assert len(notes) == 1
-    assert "user_DeadMessages keeps messages for less than the 14 days" in notes[0].text
-    assert found.dead_letter == short
-    assert found.record.notes == (notes[0].text,)
-    assert plan_of(found) == ()
-
-
-def test_an_earlier_runs_service_on_its_way_out_is_waited_for() -> None:
-    found = world()
-    found.set_up()
-    found.service = service(owner=EARLIER, status="DRAINING")
-    with pytest.raises(NotReadyError, match="the service ScreenService of an earlier run"):
-        plan_of(found)
-    found.pass_time()
-    found.set_up()
-    assert found.service is not None
-    assert found.service.tags == OURS
 
 
 # --- names ---------------------------------------------------------------------------------------

@@ -1,8 +1,7 @@
 """AWS as one run sees it, without AWS: a plan's actions change it, time changes it, looks read it.
 
 Harsher than AWS where AWS may be harsh: container instances stay registered after their machine
-is gone, unwatched fleets replace what is terminated, and deleting in the wrong order, or what
-isn't the run's own, fails the test.
+is gone, and unwatched fleets replace what is terminated.
 """
 
 from __future__ import annotations
@@ -10,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import singledispatchmethod
 from typing import Any
 
 from chalicelib.core import plan
-from chalicelib.core.compute import digest
 from chalicelib.core.config import RunConfig
 from chalicelib.core.decide import decide
 from chalicelib.core.naming import Names
@@ -40,18 +37,14 @@ from tests.core.factories import (
     NOW,
     PREPARED,
     TODAYS_IMAGE,
-    queue_arn,
-    queue_url,
-    service_arn,
-    task_arn,
+    config,
+    submission,
+    unborn,
 )
+from tests.core.world_actions import Refused, carry_out, store
 
 MINUTE = timedelta(minutes=1)
 Fails = Callable[[Action], bool]
-
-
-class Refused(Exception):
-    """AWS refuses an action; the next tick tries it again."""
 
 
 def never(_action: Action) -> bool:
@@ -200,7 +193,7 @@ class World:
             try:
                 if fails(action):
                     self.fail(action)
-                self.apply(action)
+                carry_out(action, self)
                 self.history.append(action)
             except Refused:
                 failures += 1
@@ -209,7 +202,7 @@ class World:
     def fail(self, action: Action) -> None:
         """Leave the world as it is, but for what is written down before AWS is asked."""
         if isinstance(action, plan.RequestFleet):
-            self._store(action.fleet)
+            store(self, action.fleet)
         raise Refused(str(action))
 
     def pass_time(self, time: timedelta = MINUTE) -> None:
@@ -242,205 +235,11 @@ class World:
             if self.record.worker == "dcp":
                 self.alarms.add(self.names.instance_alarm(machine))
 
-    # --- actions ---------------------------------------------------------------------------------
 
-    @singledispatchmethod
-    def apply(self, action: Any) -> None:
-        raise TypeError(f"this world doesn't know how to {action}")
-
-    @apply.register
-    def _(self, action: plan.CreateQueue) -> None:
-        view = QueueView(
-            url=queue_url(action.name),
-            arn=queue_arn(action.name),
-            attributes=dict(action.attributes),
-            tags=dict(action.tags),
-        )
-        if action.name == self.names.dead_letter_queue:
-            assert self.dead_letter is None
-            self.dead_letter = view
-        else:
-            assert action.name == self.names.queue
-            assert self.queue is None
-            self.queue = view
-
-    @apply.register
-    def _(self, action: plan.UpdateQueue) -> None:
-        assert self.queue is not None
-        assert (action.name, action.url) == (self.names.queue, self.queue.url)
-        self.queue = replace(
-            self.queue,
-            attributes={**self.queue.attributes, **action.attributes},
-            tags={**self.queue.tags, **action.tags},
-        )
-
-    @apply.register
-    def _(self, action: plan.DeleteQueue) -> None:
-        assert self.queue is not None
-        assert action.url == self.queue.url
-        assert self.ours(self.queue)
-        assert not self.instances, "machines may still read the queue"
-        assert not self.container_instances
-        self.queue = None
-
-    @apply.register
-    def _(self, action: plan.CreateLogGroup) -> None:
-        assert action.exists == (action.name in self.log_groups)
-        self.log_groups[action.name] = action.days
-
-    @apply.register
-    def _(self, action: plan.CreateCluster) -> None:
-        assert self.cluster is None
-        self.cluster = ClusterView(
-            name=action.name, services=0, instances=0, tasks=0, tags=dict(action.tags)
-        )
-
-    @apply.register
-    def _(self, action: plan.DeleteCluster) -> None:
-        assert self.cluster is not None
-        assert self.ours(self.cluster)
-        assert self.cluster.unused
-        assert action.name == self.cluster.name != "default"
-        assert self.service is None
-        assert not self.container_instances
-        self.cluster = None
-
-    @apply.register
-    def _(self, action: plan.RegisterTaskDefinition) -> None:
-        self.revisions += 1
-        arn = task_arn(action.spec["family"], self.revisions)
-        self.task_definitions.append(arn)
-        self.remember(task_definition=arn, task_digest=action.digest)
-
-    @apply.register
-    def _(self, action: plan.DeregisterTaskDefinition) -> None:
-        self.task_definitions.remove(action.arn)
-
-    @apply.register
-    def _(self, action: plan.CreateService) -> None:
-        assert self.service is None
-        spec = action.spec
-        self.constraints = tuple(spec["placementConstraints"])
-        self.service = ServiceView(
-            arn=service_arn(spec["cluster"], spec["serviceName"]),
-            status="ACTIVE",
-            desired=spec["desiredCount"],
-            running=0,
-            pending=0,
-            task_definition=spec["taskDefinition"],
-            tags={tag["key"]: tag["value"] for tag in spec["tags"]},
-        )
-
-    @apply.register
-    def _(self, action: plan.UpdateService) -> None:
-        assert self.service is not None
-        assert (action.cluster, action.service) == (self.names.cluster, self.names.service)
-        self.service = replace(
-            self.service,
-            desired=self.service.desired if action.desired is None else action.desired,
-            task_definition=action.task_definition or self.service.task_definition,
-        )
-        self.constraints = action.constraints or self.constraints
-
-    @apply.register
-    def _(self, action: plan.TagService) -> None:
-        assert self.service is not None
-        assert action.arn == self.service.arn
-        self.service = replace(self.service, tags={**self.service.tags, **action.tags})
-
-    @apply.register
-    def _(self, action: plan.DeleteService) -> None:
-        assert self.service is not None
-        assert self.ours(self.service)
-        self.service = replace(self.service, status="DRAINING", desired=0)
-
-    @apply.register
-    def _(self, action: plan.DeregisterInstance) -> None:
-        self.container_instances.remove(action.arn)
-
-    @apply.register
-    def _(self, action: plan.CreateLaunchTemplate) -> None:
-        assert action.name not in self.templates
-        self.templates[action.name] = dict(action.tags)
-
-    @apply.register
-    def _(self, action: plan.DeleteLaunchTemplate) -> None:
-        del self.templates[action.name]
-
-    @apply.register
-    def _(self, action: plan.RequestFleet) -> None:
-        stored = self._store(action.fleet)
-        assert stored == action.fleet, "a stored request is sent again unchanged"
-        for launch in stored.request.get("LaunchTemplateConfigs", ()):
-            if launch["LaunchTemplateSpecification"]["LaunchTemplateName"] not in self.templates:
-                raise Refused("no such launch template")
-        fleet_id = f"sfr-{stored.token}"
-        assert fleet_id not in self.fleets
-        self.fleets[fleet_id] = FleetView(
-            fleet_id=fleet_id, state="active", target=stored.request["TargetCapacity"]
-        )
-        self.requests[fleet_id], self.launched[fleet_id] = stored, 0
-        answered = stored.model_copy(update={"fleet_id": fleet_id})
-        self.remember(fleets=tuple(answered if f == stored else f for f in self.record.fleets))
-
-    def _store(self, wanted: Fleet) -> Fleet:
-        for fleet in self.record.fleets:
-            if fleet.token == wanted.token:
-                return fleet
-        started = self.record.started_at or self.now
-        self.remember(fleets=(*self.record.fleets, wanted), started_at=started)
-        return wanted
-
-    @apply.register
-    def _(self, action: plan.CancelFleet) -> None:
-        view = self.fleets[action.fleet_id]
-        self.fleets[action.fleet_id] = replace(view, state="cancelled_terminating")
-        self._shut_down(i for i in list(self.instances) if i.startswith(f"i-{action.fleet_id}-"))
-
-    @apply.register
-    def _(self, action: plan.TerminateInstances) -> None:
-        assert action.instance_ids
-        self._shut_down(action.instance_ids)
-
-    def _shut_down(self, instances: Any) -> None:
-        for name in instances:
-            assert name in self.instances
-            self.instances[name] = "shutting-down"
-
-    @apply.register
-    def _(self, action: plan.PutDashboard) -> None:
-        self.dashboards[action.name] = action.body
-        self.remember(dashboard=digest({"body": action.body}))
-
-    @apply.register
-    def _(self, action: plan.DeleteDashboard) -> None:
-        del self.dashboards[action.name]
-
-    @apply.register
-    def _(self, action: plan.DeleteAlarms) -> None:
-        self.alarms -= set(action.names)
-
-    @apply.register
-    def _(self, action: plan.PutFile) -> None:
-        self.files[f"{action.bucket}/{action.key}"] = action.body
-
-    @apply.register
-    def _(self, action: plan.ChangePhase) -> None:
-        order = {
-            Phase.OPEN: [Phase.ENDING],
-            Phase.ENDING: [Phase.OPEN, Phase.TEARING_DOWN],
-            Phase.TEARING_DOWN: [Phase.FINISHED],
-        }
-        phase = Phase(action.phase)
-        assert phase in order[self.record.phase]
-        if phase is Phase.FINISHED:
-            assert self.remains() == []
-        self.remember(phase=phase, outcome=action.outcome)
-
-    @apply.register
-    def _(self, action: plan.Remember) -> None:
-        self.remember(**action.fields)
-
-    @apply.register
-    def _(self, action: plan.Note) -> None:
-        self.record = self.record.with_note(action.text)
+def running(jobs: int, **keys: Any) -> World:
+    """A world that is set up and wants machines for so many jobs; keys are DCP's."""
+    settings = config(**keys)
+    found = World(record=unborn(settings), config=settings)
+    found.set_up()
+    found.remember(start=True, submissions={"5a": submission(jobs)})
+    return found

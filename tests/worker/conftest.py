@@ -16,7 +16,7 @@ from moto.server import ThreadedMotoServer
 from tests.worker.world import World
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def endpoint() -> Iterator[str]:
     """The address of the emulator."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -26,7 +26,7 @@ def endpoint() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def aws(endpoint: str) -> Any:
     """Makes clients of the emulator."""
 
@@ -64,7 +64,7 @@ def world(aws: Any, endpoint: str, bucket: str, tmp_path: Path) -> World:
     return World.make(aws, endpoint, bucket, tmp_path)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cellprofiler() -> str:
     """The real CellProfiler."""
     path = os.environ.get("CELLFLEET_CELLPROFILER", "")

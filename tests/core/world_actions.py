@@ -1,0 +1,254 @@
+"""What each action does to a `World`; deleting in the wrong order, or what isn't the run's own,
+fails the test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import singledispatch
+from typing import TYPE_CHECKING
+
+from chalicelib.core import plan
+from chalicelib.core.compute import digest
+from chalicelib.core.observation import ClusterView, FleetView, QueueView, ServiceView
+from chalicelib.core.run import Fleet, Phase
+from tests.core.factories import queue_arn, queue_url, service_arn, task_arn
+
+if TYPE_CHECKING:
+    from tests.core.world import World
+
+
+class Refused(Exception):
+    """AWS refuses an action; the next tick tries it again."""
+
+
+@singledispatch
+def carry_out(action: object, _world: World) -> None:
+    """Change the world as AWS would be changed. Raises Refused."""
+    raise TypeError(f"this world doesn't know how to {action}")
+
+
+@carry_out.register(plan.CreateQueue)
+def _(action: plan.CreateQueue, world: World) -> None:
+    view = QueueView(
+        url=queue_url(action.name),
+        arn=queue_arn(action.name),
+        attributes=dict(action.attributes),
+        tags=dict(action.tags),
+    )
+    if action.name == world.names.dead_letter_queue:
+        assert world.dead_letter is None
+        world.dead_letter = view
+    else:
+        assert action.name == world.names.queue
+        assert world.queue is None
+        world.queue = view
+
+
+@carry_out.register(plan.UpdateQueue)
+def _(action: plan.UpdateQueue, world: World) -> None:
+    assert world.queue is not None
+    assert (action.name, action.url) == (world.names.queue, world.queue.url)
+    world.queue = replace(
+        world.queue,
+        attributes={**world.queue.attributes, **action.attributes},
+        tags={**world.queue.tags, **action.tags},
+    )
+
+
+@carry_out.register(plan.DeleteQueue)
+def _(action: plan.DeleteQueue, world: World) -> None:
+    assert world.queue is not None
+    assert action.url == world.queue.url
+    assert world.ours(world.queue)
+    assert not world.instances, "machines may still read the queue"
+    assert not world.container_instances
+    world.queue = None
+
+
+@carry_out.register(plan.CreateLogGroup)
+def _(action: plan.CreateLogGroup, world: World) -> None:
+    assert action.exists == (action.name in world.log_groups)
+    world.log_groups[action.name] = action.days
+
+
+@carry_out.register(plan.CreateCluster)
+def _(action: plan.CreateCluster, world: World) -> None:
+    assert world.cluster is None
+    world.cluster = ClusterView(
+        name=action.name, services=0, instances=0, tasks=0, tags=dict(action.tags)
+    )
+
+
+@carry_out.register(plan.DeleteCluster)
+def _(action: plan.DeleteCluster, world: World) -> None:
+    assert world.cluster is not None
+    assert world.ours(world.cluster)
+    assert world.cluster.unused
+    assert action.name == world.cluster.name != "default"
+    assert world.service is None
+    assert not world.container_instances
+    world.cluster = None
+
+
+@carry_out.register(plan.RegisterTaskDefinition)
+def _(action: plan.RegisterTaskDefinition, world: World) -> None:
+    world.revisions += 1
+    arn = task_arn(action.spec["family"], world.revisions)
+    world.task_definitions.append(arn)
+    world.remember(task_definition=arn, task_digest=action.digest)
+
+
+@carry_out.register(plan.DeregisterTaskDefinition)
+def _(action: plan.DeregisterTaskDefinition, world: World) -> None:
+    world.task_definitions.remove(action.arn)
+
+
+@carry_out.register(plan.CreateService)
+def _(action: plan.CreateService, world: World) -> None:
+    assert world.service is None
+    spec = action.spec
+    world.constraints = tuple(spec["placementConstraints"])
+    world.service = ServiceView(
+        arn=service_arn(spec["cluster"], spec["serviceName"]),
+        status="ACTIVE",
+        desired=spec["desiredCount"],
+        running=0,
+        pending=0,
+        task_definition=spec["taskDefinition"],
+        tags={tag["key"]: tag["value"] for tag in spec["tags"]},
+    )
+
+
+@carry_out.register(plan.UpdateService)
+def _(action: plan.UpdateService, world: World) -> None:
+    assert world.service is not None
+    assert (action.cluster, action.service) == (world.names.cluster, world.names.service)
+    world.service = replace(
+        world.service,
+        desired=world.service.desired if action.desired is None else action.desired,
+        task_definition=action.task_definition or world.service.task_definition,
+    )
+    world.constraints = action.constraints or world.constraints
+
+
+@carry_out.register(plan.TagService)
+def _(action: plan.TagService, world: World) -> None:
+    assert world.service is not None
+    assert action.arn == world.service.arn
+    world.service = replace(world.service, tags={**world.service.tags, **action.tags})
+
+
+@carry_out.register(plan.DeleteService)
+def _(_action: plan.DeleteService, world: World) -> None:
+    assert world.service is not None
+    assert world.ours(world.service)
+    world.service = replace(world.service, status="DRAINING", desired=0)
+
+
+@carry_out.register(plan.DeregisterInstance)
+def _(action: plan.DeregisterInstance, world: World) -> None:
+    world.container_instances.remove(action.arn)
+
+
+@carry_out.register(plan.CreateLaunchTemplate)
+def _(action: plan.CreateLaunchTemplate, world: World) -> None:
+    assert action.name not in world.templates
+    world.templates[action.name] = dict(action.tags)
+
+
+@carry_out.register(plan.DeleteLaunchTemplate)
+def _(action: plan.DeleteLaunchTemplate, world: World) -> None:
+    del world.templates[action.name]
+
+
+@carry_out.register(plan.RequestFleet)
+def _(action: plan.RequestFleet, world: World) -> None:
+    stored = store(world, action.fleet)
+    assert stored == action.fleet, "a stored request is sent again unchanged"
+    for launch in stored.request.get("LaunchTemplateConfigs", ()):
+        if launch["LaunchTemplateSpecification"]["LaunchTemplateName"] not in world.templates:
+            raise Refused("no such launch template")
+    fleet_id = f"sfr-{stored.token}"
+    assert fleet_id not in world.fleets
+    world.fleets[fleet_id] = FleetView(
+        fleet_id=fleet_id, state="active", target=stored.request["TargetCapacity"]
+    )
+    world.requests[fleet_id], world.launched[fleet_id] = stored, 0
+    answered = stored.model_copy(update={"fleet_id": fleet_id})
+    world.remember(fleets=tuple(answered if f == stored else f for f in world.record.fleets))
+
+
+def store(world: World, wanted: Fleet) -> Fleet:
+    """Write a request down before it is sent; the one that is written down is sent."""
+    for fleet in world.record.fleets:
+        if fleet.token == wanted.token:
+            return fleet
+    started = world.record.started_at or world.now
+    world.remember(fleets=(*world.record.fleets, wanted), started_at=started)
+    return wanted
+
+
+@carry_out.register(plan.CancelFleet)
+def _(action: plan.CancelFleet, world: World) -> None:
+    view = world.fleets[action.fleet_id]
+    world.fleets[action.fleet_id] = replace(view, state="cancelled_terminating")
+    mine = [name for name in world.instances if name.startswith(f"i-{action.fleet_id}-")]
+    _shut_down(world, mine)
+
+
+@carry_out.register(plan.TerminateInstances)
+def _(action: plan.TerminateInstances, world: World) -> None:
+    assert action.instance_ids
+    _shut_down(world, action.instance_ids)
+
+
+def _shut_down(world: World, instances: Iterable[str]) -> None:
+    for name in instances:
+        assert name in world.instances
+        world.instances[name] = "shutting-down"
+
+
+@carry_out.register(plan.PutDashboard)
+def _(action: plan.PutDashboard, world: World) -> None:
+    world.dashboards[action.name] = action.body
+    world.remember(dashboard=digest({"body": action.body}))
+
+
+@carry_out.register(plan.DeleteDashboard)
+def _(action: plan.DeleteDashboard, world: World) -> None:
+    del world.dashboards[action.name]
+
+
+@carry_out.register(plan.DeleteAlarms)
+def _(action: plan.DeleteAlarms, world: World) -> None:
+    world.alarms -= set(action.names)
+
+
+@carry_out.register(plan.PutFile)
+def _(action: plan.PutFile, world: World) -> None:
+    world.files[f"{action.bucket}/{action.key}"] = action.body
+
+
+@carry_out.register(plan.ChangePhase)
+def _(action: plan.ChangePhase, world: World) -> None:
+    order = {
+        Phase.OPEN: [Phase.ENDING],
+        Phase.ENDING: [Phase.OPEN, Phase.TEARING_DOWN],
+        Phase.TEARING_DOWN: [Phase.FINISHED],
+    }
+    phase = Phase(action.phase)
+    assert phase in order[world.record.phase]
+    if phase is Phase.FINISHED:
+        assert world.remains() == []
+    world.remember(phase=phase, outcome=action.outcome)
+
+
+@carry_out.register(plan.Remember)
+def _(action: plan.Remember, world: World) -> None:
+    world.remember(**action.fields)
+
+
+@carry_out.register(plan.Note)
+def _(action: plan.Note, world: World) -> None:
+    world.record = world.record.with_note(action.text)
