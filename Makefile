@@ -46,8 +46,8 @@ fmt: install ## format, and mend what ruff can mend
 	$(VENV) -m ruff check --fix .
 
 bench: install ## run the benchmarks; each prints its figures
-	@for file in benchmarks/[a-z]*.py; do \
-		echo "== $$file" && $(OFFLINE) PYTHONPATH=. $(VENV) "$$file" || exit; done
+	@for name in $(patsubst benchmarks/%.py,%,$(filter-out %/__init__.py %_stub.py,$(wildcard benchmarks/*.py))); do \
+		echo "== benchmarks/$$name.py" && $(OFFLINE) $(VENV) -m "benchmarks.$$name" || exit; done
 
 clean: ## remove what was made in this folder (not CellProfiler, which all clones share)
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-output build dist

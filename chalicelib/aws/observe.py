@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,7 +13,7 @@ from chalicelib.aws import fleet, ledger, queue, watch
 from chalicelib.aws.services import Services
 from chalicelib.core.config import RunConfig
 from chalicelib.core.naming import Names
-from chalicelib.core.observation import Account, Observation, QueueView, SetupView
+from chalicelib.core.observation import Account, Observation, QueueView, SetupView, is_ours
 from chalicelib.core.run import Phase, RunRecord
 from chalicelib.core.start import fleet_plan, missing_machines, unsent
 
@@ -25,6 +26,8 @@ class Memory(BaseModel):
     tally: ledger.Tally = ledger.Tally()
     empty_since: datetime | None = None
     empty_readings: int = 0
+    #: Every machine that a run of DCP's image was seen to have: each may have made an alarm.
+    machines: tuple[str, ...] = ()
 
 
 def look_for_setup(services: Services, config: RunConfig) -> SetupView:
@@ -52,6 +55,10 @@ def look(
         progress = ledger.read_all(services.store, record.run_id, record.jobs)
     memory = memory.model_copy(update={"tally": tally})
     memory = _count_empty(memory, found_queue if record.closed else None, now)
+    instances = fleet.look_at_instances(clients.ec2, record.run_id) if record.fleets else ()
+    if record.worker == "dcp":
+        met = {*memory.machines, *(instance.instance_id for instance in instances)}
+        memory = memory.model_copy(update={"machines": tuple(sorted(met))})
     lost = record.run_id if any(not f.fleet_id for f in record.fleets) and ending else ""
     seen = Observation(
         now=now,
@@ -61,14 +68,14 @@ def look(
         fleets=fleet.look_at_fleets(
             clients.ec2, (f.fleet_id for f in record.fleets if f.fleet_id), lost_of=lost
         ),
-        instances=fleet.look_at_instances(clients.ec2, record.run_id) if record.fleets else (),
+        instances=instances,
         empty_since=memory.empty_since,
         empty_readings=memory.empty_readings,
     )
     if record.phase is Phase.TEARING_DOWN:
-        seen = _with_remains(services, record, config, seen)
-    elif missing_machines(record, config, seen) > 0 or unsent(record, now):
-        seen = replace(seen, account=look_at_account(services, record, config))
+        seen = _with_remains(services, record, config, seen, memory.machines)
+    elif record.phase is Phase.OPEN:
+        seen = _with_what_starting_needs(services, record, config, seen)
     return seen, memory
 
 
@@ -103,11 +110,35 @@ def look_at_account(services: Services, record: RunRecord, config: RunConfig) ->
     )
 
 
-def _with_remains(
+def _with_what_starting_needs(
     services: Services, record: RunRecord, config: RunConfig, seen: Observation
 ) -> Observation:
+    if missing_machines(record, config, seen) > 0 or unsent(record, seen.now):
+        seen = replace(seen, account=look_at_account(services, record, config))
+    if config.create_dashboard and record.fleets and not record.dashboard:
+        tags = watch.dashboard_tags(services.clients.cloudwatch, Names.of(config).dashboard)
+        seen = replace(seen, foreign_dashboard=tags is not None and not _ours(record, tags))
+    return seen
+
+
+def _ours(record: RunRecord, tags: Mapping[str, str]) -> bool:
+    return is_ours(tags, app=record.app, deployment=record.deployment)
+
+
+def _with_remains(
+    services: Services,
+    record: RunRecord,
+    config: RunConfig,
+    seen: Observation,
+    machines: tuple[str, ...],
+) -> Observation:
     names, clients = Names.of(config), services.clients
-    alarms = [names.instance_alarm(i.instance_id) for i in seen.instances]
+    alarms = [names.instance_alarm(machine) for machine in machines]
+    board = (
+        watch.dashboard_tags(clients.cloudwatch, names.dashboard)
+        if config.create_dashboard
+        else None
+    )
     found_cluster = ecs_views.look_at_cluster(clients.ecs, names.cluster)
     return replace(
         seen,
@@ -120,7 +151,6 @@ def _with_remains(
         else (),
         task_definitions=tuple(ecs_views.task_definitions(clients.ecs, names.task_family)),
         launch_templates=fleet.launch_templates(clients.ec2, record.run_id),
-        alarms=watch.existing_alarms(clients.cloudwatch, alarms) if record.worker == "dcp" else (),
-        dashboard=bool(record.dashboard)
-        and watch.has_dashboard(clients.cloudwatch, names.dashboard),
+        alarms=watch.existing_alarms(clients.cloudwatch, alarms),
+        dashboard=board is not None and _ours(record, board),
     )

@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 ALARMS = 100
 
 
-def has_dashboard(cloudwatch: CloudWatchClient, name: str) -> bool:
-    """Whether there is a dashboard of exactly this name."""
+def dashboard_tags(cloudwatch: CloudWatchClient, name: str) -> dict[str, str] | None:
+    """The tags of the dashboard of exactly this name; None if there is none. Two calls."""
     try:
-        cloudwatch.get_dashboard(DashboardName=name)
+        arn = cloudwatch.get_dashboard(DashboardName=name)["DashboardArn"]
+        tags = cloudwatch.list_tags_for_resource(ResourceARN=arn)["Tags"]
     except ClientError as error:
         if is_not_found(error):
-            return False
+            return None
         raise
-    return True
+    return {tag["Key"]: tag["Value"] for tag in tags}
 
 
 def existing_alarms(cloudwatch: CloudWatchClient, names: Iterable[str]) -> tuple[str, ...]:

@@ -133,7 +133,10 @@ class Observation:
     task_definitions: tuple[str, ...] = ()
     launch_templates: tuple[str, ...] = ()
     alarms: tuple[str, ...] = ()
+    #: There is a dashboard of ours.
     dashboard: bool = False
+    #: There is a dashboard of our name that isn't ours; only read before the first is drawn.
+    foreign_dashboard: bool = False
 
 
 def is_ours(tags: Mapping[str, str], *, app: str, deployment: str) -> bool:

@@ -92,7 +92,7 @@ def decide_start(record: RunRecord, config: RunConfig, seen: Observation) -> Pla
         plan.append(_request(record, config, seen, seen.account, missing))
     if any(fleet.fleet_id for fleet in record.fleets):
         plan += _containers(record, config, seen)
-        plan += _dashboard(record, config)
+        plan += _dashboard(record, config, seen)
         plan += _files(record, config)
     return tuple(plan)
 
@@ -150,10 +150,16 @@ def _containers(record: RunRecord, config: RunConfig, seen: Observation) -> list
     return [UpdateService(cluster=names.cluster, service=names.service, desired=wanted)]
 
 
-def _dashboard(record: RunRecord, config: RunConfig) -> list[Action]:
+def _dashboard(record: RunRecord, config: RunConfig, seen: Observation) -> list[Action]:
     if not config.create_dashboard:
         return []
     names = Names.of(config)
+    if seen.foreign_dashboard:
+        note = (
+            f"there is a dashboard {names.dashboard} that CellFleet didn't make: it is left as "
+            "it is. Delete or rename it to get one for this run"
+        )
+        return [] if note in record.notes else [Note(text=note)]
     body = watch.dashboard(names, _fleet_ids(record.fleets))
     if record.dashboard == digest({"body": body}):
         return []

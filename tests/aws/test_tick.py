@@ -167,6 +167,17 @@ def test_the_dead_letter_queue_results_logs_and_a_foreign_cluster_stay(world: Wo
     assert len(world.client("logs").describe_log_groups()["logGroups"]) == 2
 
 
+def test_a_dashboard_that_somebody_else_made_is_left_as_it_is(world: World) -> None:
+    cloudwatch = world.client("cloudwatch")
+    cloudwatch.put_dashboard(DashboardName="App", DashboardBody='{"widgets": []}')
+    run_id = send_event(world, upload(world)).run_id
+    status = status_of(world, run_id)
+    assert any("dashboard App" in note for note in status.notes)
+    finish_jobs(world, "AppQueue")
+    assert status_of(world, run_id).phase is Phase.FINISHED
+    assert cloudwatch.get_dashboard(DashboardName="App")["DashboardBody"] == '{"widgets": []}'
+
+
 def test_ending_one_app_leaves_the_others_alone(world: World) -> None:
     apps = ["App", "App2", "MyApp", "AppQueue"]
     runs = {}

@@ -136,10 +136,16 @@ def test_the_values_themselves_are_never_filled_in() -> None:
     assert output_leaf("Metadata_Plate", odd) == r"\1\g<0>"
 
 
-def test_the_order_of_the_groups_keys_does_not_matter() -> None:
-    group = (("Metadata_Well", "A01"), ("Metadata_WellRow", "R07"))
+def test_the_longest_key_is_meant_whatever_the_order_of_the_groups_keys() -> None:
+    group = (
+        ("Metadata_Well", "A01"),
+        ("Metadata_WellRow", "R07"),
+        ("Metadata_Plate", "P1"),
+        ("Metadata_Plate_Metadata_Batch", "B2"),
+    )
+    structure = "Metadata_WellRow-Metadata_Well/Metadata_Plate_Metadata_Batch"
     for pairs in (group, group[::-1]):
-        assert output_leaf("Metadata_WellRow-Metadata_Well", pairs) == "R07-A01"
+        assert output_leaf(structure, pairs) == "R07-A01/B2"
 
 
 def test_which_keys_a_structure_names() -> None:

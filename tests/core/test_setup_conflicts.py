@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chalicelib.core.observation import ClusterView
-from chalicelib.core.plan import (
+from chalicelib.core.plan import Note, Plan, UpdateQueue
     Note,
     Plan,
 )
@@ -20,6 +21,7 @@ from tests.core.factories import (
     OURS,
     config,
     queue,
+    queue_url,
     service,
     unborn,
 )
@@ -108,3 +110,14 @@ def test_containers_that_run_for_somebody_else_are_not_taken_over(
     with pytest.raises(ConflictError, match=f"ScreenService in cluster imaging runs {running} of"):
         found.set_up()
     assert found.history == []
+
+
+@pytest.mark.parametrize("owner", [EARLIER, *FOREIGN])
+def test_an_adopted_queue_that_is_as_it_should_be_only_gets_our_tags(owner: dict[str, str]) -> None:
+    found = world()
+    found.set_up()
+    assert found.queue is not None
+    found.queue = replace(found.queue, tags=owner)
+    assert plan_of(found) == (
+        UpdateQueue(name="ScreenQueue", url=queue_url("ScreenQueue"), attributes={}, tags=OURS),
+    )

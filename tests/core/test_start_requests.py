@@ -54,6 +54,14 @@ def test_a_stored_request_that_was_not_answered_is_sent_again_unchanged() -> Non
     assert of_kind(found, RequestFleet) == [RequestFleet(fleet=stored)]
 
 
+def test_while_one_is_not_answered_nothing_else_is_asked() -> None:
+    settings = config(CLUSTER_MACHINES=100)
+    stored = fleet(3, fleet_id="")
+    run = started(settings, 400, fleets=(stored,))
+    found = decide_start(run, settings, seen(account=account(settings, "ScreenWorker")))
+    assert of_kind(found, RequestFleet) == [RequestFleet(fleet=stored)]
+
+
 def test_one_that_was_not_answered_in_time_is_given_up() -> None:
     settings = config()
     run = started(settings, 40, fleets=(fleet(3, fleet_id=""),))

@@ -148,6 +148,8 @@ def _(_action: plan.DeleteService, world: World) -> None:
 
 @carry_out.register(plan.DeregisterInstance)
 def _(action: plan.DeregisterInstance, world: World) -> None:
+    machine = action.arn.removeprefix("container-instance/")
+    assert world.instances.get(machine) in (None, "shutting-down"), "it still works"
     world.container_instances.remove(action.arn)
 
 

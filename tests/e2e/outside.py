@@ -8,10 +8,9 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 
@@ -21,18 +20,10 @@ from local.serve import LocalCellFleet
 
 #: Seconds; a bound for a busy machine, no expectation.
 PATIENCE = 200.0
-JOB_FILE_KEYS = ("pipeline", "data_file", "input", "output", "output_structure", "groups")
+#: Shared by all apps, as users share theirs.
+DEAD_LETTERS = "user_DeadMessages"
 
-
-@dataclass(frozen=True)
-class Ended:
-    """One job's last word in the ledger. `folder` is the key prefix of its results."""
-
-    outcome: str
-    cause: str
-    sentence: str
-    folder: str
-    submission: str
+T = TypeVar("T")
 
 
 class Outside:
@@ -125,10 +116,67 @@ class Outside:
 
         return self.until(last)
 
-    def until[T](self, condition: Callable[[], T | None]) -> T:
-        """The first true value of a condition; fails with all that is known when it never comes."""
+    def until(self, condition: Callable[[], T | None]) -> T:
+        """The first true value of a condition; fails with all that is known if it never comes."""
         end = time.monotonic() + PATIENCE
         while not (value := condition()):
             assert time.monotonic() < end, self._state()
             time.sleep(0.2)
         return value
+
+    def ledger(self, run_id: str) -> list[tuple[LedgerEntry, dict[str, Any]]]:
+        """All entries of a run's ledger, with what they say."""
+        found = []
+        for key in self.keys(f"runs/{run_id}/ledger/"):
+            entry = LedgerEntry.parse(key)
+            assert entry is not None, key
+            found.append((entry, json.loads(self.read(key))))
+        return found
+
+    def outcomes(self, run_id: str) -> Counter[str]:
+        """How many of a run's entries there are of each outcome."""
+        return Counter(entry.outcome for entry, _ in self.ledger(run_id))
+
+    def jobs(self, run_id: str) -> list[tuple[str, dict[str, str], str]]:
+        """The jobs that a run was sent: id, group, folder."""
+        lists = [key for key in self.keys(f"runs/{run_id}/submissions/") if "/jobs-" in key]
+        lines = [line for key in lists for line in gzip.decompress(self.read(key)).splitlines()]
+        return [tuple(json.loads(line)) for line in lines]
+
+    # --- the rest of AWS -------------------------------------------------------------------
+
+    def queues(self) -> set[str]:
+        urls = self.client("sqs").list_queues().get("QueueUrls", [])
+        return {url.rsplit("/", 1)[1] for url in urls}
+
+    def services(self) -> dict[str, dict[str, Any]]:
+        """The services that aren't INACTIVE, by name."""
+        ecs = self.client("ecs")
+        arns = ecs.list_services(cluster="default")["serviceArns"]
+        found = ecs.describe_services(cluster="default", services=arns)["services"] if arns else []
+        return {service["serviceName"]: service for service in found}
+
+    def dead_letters(self, run_id: str) -> list[dict[str, Any]]:
+        """The messages of a run in the dead-letter queue."""
+        sqs = self.client("sqs")
+        url = sqs.get_queue_url(QueueName=DEAD_LETTERS)["QueueUrl"]
+        found: list[dict[str, Any]] = []
+        while messages := sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=3600
+        ).get("Messages"):
+            found += [json.loads(message["Body"]) for message in messages]
+        return [body for body in found if body["cellfleet"]["run"] == run_id]
+
+    def leftovers(self) -> dict[str, tuple[str, ...]]:
+        """What any run left in the account, but for the dead-letter queue that stays."""
+        found = find_leftovers(self.session, self.fleet.aws.endpoint, keep_queue=DEAD_LETTERS)
+        return {left.kind: left.names for left in found if left.names}
+
+    def _state(self) -> str:
+        """What is known when something never happens."""
+        keys = [key for key in self.keys("runs/") if key.endswith(("/run.json", "/status.json"))]
+        told = [f"{key}: {self.read(key).decode()[:3000]}" for key in keys]
+        told += [f"given up: {failure}" for failure in self.fleet.dispatcher.failures]
+        for log in sorted(self._logs.glob("logs/*"), key=lambda path: path.stat().st_mtime)[-3:]:
+            told.append(f"{log.name}:\n{log.read_text(errors='replace')[-3000:]}")
+        return "it never happened\n" + "\n".join(told)
