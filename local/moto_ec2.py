@@ -1,7 +1,8 @@
 """What moto's spot fleets lack for our use: idempotent requests, and an afterlife.
 
 AWS answers a repeated ClientToken with the first fleet, lets a cancelled fleet be described
-for two days, and terminates what is terminated already without complaint.
+for two days, and terminates what is terminated already without complaint. It says of a launch
+template that isn't there that it isn't, not that its name is missing.
 """
 
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from moto.core.responses import ActionResult
+from moto.ec2.exceptions import InvalidLaunchTemplateNameNotFoundWithNameError
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.instances import Instance
 from moto.ec2.responses.spot_fleets import SpotFleets
@@ -23,6 +25,7 @@ def install(patches: Patches) -> None:
     patches.replace(SpotFleets, "request_spot_fleet", _request)
     patches.replace(EC2Backend, "cancel_spot_fleet_requests", lambda _: _cancel)
     patches.replace(Instance, "terminate", _terminate)
+    patches.replace(EC2Backend, "delete_launch_template", _delete_launch_template)
 
 
 def settle_fleets(backend: EC2Backend) -> None:
@@ -74,3 +77,12 @@ def _terminate(original: Callable[..., Any]) -> Callable[..., Any]:
         return original(instance)
 
     return terminate
+
+
+def _delete_launch_template(original: Callable[..., Any]) -> Callable[..., Any]:
+    def delete_launch_template(backend: EC2Backend, name: str, tid: str | None) -> Any:
+        if name and name not in backend.launch_template_name_to_ids:
+            raise InvalidLaunchTemplateNameNotFoundWithNameError(name)
+        return original(backend, name, tid)
+
+    return delete_launch_template

@@ -1,7 +1,7 @@
 """What moto's ECS lacks for our use.
 
 It forgets a service's placement constraints, takes every desired task for a running one,
-lists what is long gone, mixes up clusters whose names contain each other, fails on clusters
+lists what is long gone, ignores the filter of container instances, mixes up clusters whose names contain each other, fails on clusters
 without instances, and deletes clusters that are in use. Starting tasks is `local.ecs`' part.
 """
 
@@ -15,6 +15,7 @@ from moto.ecs.responses import EC2ContainerServiceResponse as Response
 from moto.moto_api import state_manager
 
 from local.patching import Patches
+from local.placement import satisfies
 
 ACTIVE, DRAINING, INACTIVE = "ACTIVE", "DRAINING", "INACTIVE"
 RUNNING, STOPPED = "RUNNING", "STOPPED"
@@ -31,6 +32,7 @@ def install(patches: Patches) -> None:
     patches.replace(Backend, "delete_service", _delete_service)
     patches.replace(Backend, "list_services", lambda _: _list_services)
     patches.replace(Backend, "list_tasks", lambda _: _list_tasks)
+    patches.replace(Response, "list_container_instances", _list_container_instances)
     patches.replace(Backend, "create_cluster", _create_cluster)
     patches.replace(Backend, "delete_cluster", _delete_cluster)
     patches.replace(Backend, "list_clusters", lambda _: _list_clusters)
@@ -145,6 +147,25 @@ def _list_tasks(
         )
 
     return [task for task in list(backend.tasks.get(cluster.name, {}).values()) if matches(task)]
+
+
+def _list_container_instances(original: Callable[..., Any]) -> Callable[..., Any]:
+    def list_container_instances(response: Response) -> Any:
+        result = original(response)
+        expression = response._get_param("filter")
+        if expression:
+            cluster = response._get_param("cluster", "default").split("/")[-1]
+            listed = response.ecs_backend.container_instances.get(cluster, {})
+            constraint = {"type": "memberOf", "expression": expression}
+            result.result["containerInstanceArns"] = [
+                arn
+                for arn in result.result["containerInstanceArns"]
+                if (machine := listed.get(arn.split("/")[-1])) is not None
+                and satisfies(machine.attributes, [constraint])
+            ]
+        return result
+
+    return list_container_instances
 
 
 # --- clusters --------------------------------------------------------------------------------

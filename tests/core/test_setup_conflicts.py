@@ -9,9 +9,6 @@ import pytest
 
 from chalicelib.core.observation import ClusterView
 from chalicelib.core.plan import Note, Plan, UpdateQueue
-    Note,
-    Plan,
-)
 from chalicelib.core.setup import decide_setup, refuse_foreign
 from chalicelib.errors import ConflictError, NotReadyError
 from tests.core.factories import (

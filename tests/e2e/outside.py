@@ -117,10 +117,12 @@ class Outside:
         return self.until(last)
 
     def until(self, condition: Callable[[], T | None]) -> T:
-        """The first true value of a condition; fails with all that is known if it never comes."""
+        """The first true value of a condition; fails with all that is known if it never comes,
+        or if a handler has raised."""
         end = time.monotonic() + PATIENCE
         while not (value := condition()):
-            assert time.monotonic() < end, self._state()
+            in_time = time.monotonic() < end and not self.fleet.dispatcher.failures
+            assert in_time, self._state()
             time.sleep(0.2)
         return value
 
@@ -176,7 +178,7 @@ class Outside:
         """What is known when something never happens."""
         keys = [key for key in self.keys("runs/") if key.endswith(("/run.json", "/status.json"))]
         told = [f"{key}: {self.read(key).decode()[:3000]}" for key in keys]
-        told += [f"given up: {failure}" for failure in self.fleet.dispatcher.failures]
+        told += [f"given up: {failure}" for failure in [*self.fleet.dispatcher.failures][:3]]
         for log in sorted(self._logs.glob("logs/*"), key=lambda path: path.stat().st_mtime)[-3:]:
             told.append(f"{log.name}:\n{log.read_text(errors='replace')[-3000:]}")
         return "it never happened\n" + "\n".join(told)

@@ -29,10 +29,6 @@ def test_one_ends_and_the_other_goes_on(outside: Outside, stand_in: StandIn) -> 
         return len(outside.keys("app2/output/")) == 2 and "A03" in stand_in.runs()
 
     outside.until(alone)
-    import time
-    for _ in range(10):
-        print("DEBUG", outside.fleet.machines.processes(), [(n, x["runningCount"], x["events"][:2]) for n, x in outside.services().items()], outside.client("ecs").list_tasks(), [ (m["status"], m["runningTasksCount"]) for m in machines(outside)], stand_in.runs())
-        time.sleep(0.3)
     (other,) = outside.runs("App2")
     assert other["phase"] == "open"
     assert {"AppQueue", "App2Queue"} & outside.queues() == {"App2Queue"}

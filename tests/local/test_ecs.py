@@ -128,6 +128,8 @@ def test_two_apps_on_one_cluster_never_share_machines(site: Site) -> None:
         tasks = site.tasks(app)
         assert len(tasks) == count
         assert all(attributes[task["containerInstanceArn"]] == app for task in tasks)
+        own = site.ecs.list_container_instances(filter=f"attribute:cellfleet.run == {app}")
+        assert own["containerInstanceArns"] == [arn for arn in attributes if attributes[arn] == app]
 
 
 def test_a_worker_gets_its_tasks_environment_and_nothing_of_ours(
