@@ -14,6 +14,9 @@ from chalicelib.core.observation import ClusterView, ServiceView
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
 
+#: Revisions of a task definition that are looked at, one call each.
+LATEST_REVISIONS = 10
+
 
 def look_at_cluster(ecs: ECSClient, name: str) -> ClusterView | None:
     """A cluster that isn't INACTIVE, by its exact name."""
@@ -64,15 +67,18 @@ def container_instances(ecs: ECSClient, cluster: str, run_id: str) -> Iterator[s
             raise
 
 
-def task_definitions(ecs: ECSClient, family: str) -> Iterator[str]:
-    """ARNs of the active revisions of exactly this family."""
-    pages = ecs.get_paginator("list_task_definitions").paginate(
-        familyPrefix=family, status="ACTIVE"
+def task_definitions(ecs: ECSClient, family: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """ARNs and tags of the latest active revisions of exactly this family.
+
+    A run registers one revision, seldom two; older ones are others' (DCP never removes its own).
+    """
+    found = ecs.list_task_definitions(
+        familyPrefix=family, status="ACTIVE", sort="DESC", maxResults=LATEST_REVISIONS
     )
-    for page in pages:
-        for arn in page["taskDefinitionArns"]:
-            if arn.rsplit("/", 1)[-1].rsplit(":", 1)[0] == family:
-                yield arn
+    for arn in found["taskDefinitionArns"]:
+        if arn.rsplit("/", 1)[-1].rsplit(":", 1)[0] == family:
+            answer = ecs.describe_task_definition(taskDefinition=arn, include=["TAGS"])
+            yield arn, _tags(answer.get("tags", []))
 
 
 def _tags(tags: object) -> dict[str, str]:

@@ -12,6 +12,7 @@ from chalicelib.aws import cluster as ecs_views
 from chalicelib.aws import fleet, ledger, queue, watch
 from chalicelib.aws.services import Services
 from chalicelib.core.config import RunConfig
+from chalicelib.core.decide import EMPTY_READINGS
 from chalicelib.core.naming import Names
 from chalicelib.core.observation import Account, Observation, QueueView, SetupView, is_ours
 from chalicelib.core.run import Phase, RunRecord
@@ -51,10 +52,13 @@ def look(
     ending = record.phase is not Phase.OPEN
     found_queue = _queue(services, record, with_tags=ending)
     progress, tally = ledger.read(services.store, record.run_id, memory.tally, now)
-    if record.closed and progress.done + progress.dead >= record.jobs:
-        progress = ledger.read_all(services.store, record.run_id, record.jobs)
     memory = memory.model_copy(update={"tally": tally})
-    memory = _count_empty(memory, found_queue if record.closed else None, now)
+    memory = _count_empty(memory, record, found_queue, now)
+    # An entry that came very late isn't in the tally: an empty queue is a reason to look, too.
+    if record.closed and (
+        progress.done + progress.dead >= record.jobs or memory.empty_readings >= EMPTY_READINGS
+    ):
+        progress = ledger.read_all(services.store, record.run_id, record.jobs)
     instances = fleet.look_at_instances(clients.ec2, record.run_id) if record.fleets else ()
     if record.worker == "dcp":
         met = {*memory.machines, *(instance.instance_id for instance in instances)}
@@ -85,8 +89,11 @@ def _queue(services: Services, record: RunRecord, *, with_tags: bool) -> QueueVi
     return queue.look_at(services.clients.sqs, record.queue_url, tags=with_tags)
 
 
-def _count_empty(memory: Memory, found: QueueView | None, now: datetime) -> Memory:
-    if found is None or found.messages:
+def _count_empty(
+    memory: Memory, record: RunRecord, found: QueueView | None, now: datetime
+) -> Memory:
+    """Readings of an empty queue, in a row; one that somebody deleted holds nothing either."""
+    if not record.closed or (found is not None and found.messages):
         return memory.model_copy(update={"empty_since": None, "empty_readings": 0})
     return memory.model_copy(
         update={
@@ -149,7 +156,11 @@ def _with_remains(
         )
         if found_cluster is not None
         else (),
-        task_definitions=tuple(ecs_views.task_definitions(clients.ecs, names.task_family)),
+        task_definitions=tuple(
+            arn
+            for arn, tags in ecs_views.task_definitions(clients.ecs, names.task_family)
+            if _ours(record, tags)
+        ),
         launch_templates=fleet.launch_templates(clients.ec2, record.run_id),
         alarms=watch.existing_alarms(clients.cloudwatch, alarms),
         dashboard=board is not None and _ours(record, board),

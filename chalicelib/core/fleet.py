@@ -74,9 +74,9 @@ def launch_template(
             for kind_of_thing in ("instance", "volume")
         ],
     }
-    profile = {key: value for key, value in spec.instance_profile.items() if value}
+    profile = spec.instance_profile
     if profile:
-        data["IamInstanceProfile"] = profile
+        data["IamInstanceProfile"] = {"Arn" if profile.startswith("arn:") else "Name": profile}
     if spec.key_name:
         data["KeyName"] = spec.key_name
     if spec.ebs_optimized is not None:

@@ -109,7 +109,8 @@ class MachineSpec:
 
     image_id: str = ""
     key_name: str = ""
-    instance_profile: Mapping[str, str]
+    #: A name or an ARN; "" for none.
+    instance_profile: str = ""
     security_groups: tuple[str, ...] = ()
     public_ip: bool | None = None
     interfaces: bool = False
@@ -141,7 +142,7 @@ def from_settings(config: RunConfig, settings: Settings, *, account: str) -> Fle
     public = None if config.assign_ip else False
     spec = MachineSpec(
         key_name=config.key_name,
-        instance_profile=_profile(settings.instance_profile),
+        instance_profile=settings.instance_profile,
         security_groups=settings.security_groups,
         public_ip=public,
         interfaces=public is not None,
@@ -150,23 +151,8 @@ def from_settings(config: RunConfig, settings: Settings, *, account: str) -> Fle
     role = settings.fleet_role
     arn = role if role.startswith("arn:") else f"arn:aws:iam::{account}:role/{role}"
     return FleetPlan(
-        fleet_role=arn, allocation=ALLOCATION, type="maintain", machines=_one(spec, places)
+        fleet_role=arn, allocation=ALLOCATION, type="maintain", machines={spec: places}
     )
-
-
-def _one(spec: MachineSpec, places: tuple[Place, ...]) -> Mapping[MachineSpec, tuple[Place, ...]]:
-    return {spec: places}
-
-
-def _profile(name_or_arn: str) -> Mapping[str, str]:
-    return _Hashed({"Arn" if name_or_arn.startswith("arn:") else "Name": name_or_arn})
-
-
-class _Hashed(dict[str, str]):
-    """A small mapping that can be part of a dictionary's key; never changed after its making."""
-
-    def __hash__(self) -> int:  # type: ignore[override]
-        return hash(tuple(sorted(self.items())))
 
 
 def from_file(raw: Mapping[str, Any], config: RunConfig, *, source: str) -> FleetPlan:
@@ -186,6 +172,8 @@ def from_file(raw: Mapping[str, Any], config: RunConfig, *, source: str) -> Flee
         for key in _OURS
         if key in raw
     ]
+    unknown = sorted(set(fleet.model_extra or {}) - set(_OURS))
+    warnings += [f"{key} of the fleet file is not used" for key in unknown]
     machines: dict[MachineSpec, tuple[Place, ...]] = {}
     for index, specification in enumerate(fleet.LaunchSpecifications):
         where = f"LaunchSpecifications[{index}]"
@@ -228,7 +216,7 @@ def _machine(
     spec = MachineSpec(
         image_id=specification.ImageId or "",
         key_name=(specification.KeyName or "").removesuffix(".pem"),
-        instance_profile=_profile((profile.Arn or profile.Name or "") if profile else ""),
+        instance_profile=(profile.Arn or profile.Name or "") if profile else "",
         security_groups=tuple(dict.fromkeys(groups)),
         public_ip=public,
         interfaces=bool(interfaces) or public is not None,

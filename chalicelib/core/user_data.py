@@ -34,7 +34,9 @@ def user_data(*, cluster: str, run_id: str) -> str:
             ecs_config(cluster=cluster, run_id=run_id) + "CELLFLEET",
             f"mkdir -p {HOST_FOLDER}",
             f"chmod 1777 {HOST_FOLDER}",
+            # Workers, which aren't root, touch it at every sign of life.
             f"touch {HOST_FOLDER}/alive",
+            f"chmod 0666 {HOST_FOLDER}/alive",
             "",
         ]
     )

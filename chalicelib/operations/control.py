@@ -27,8 +27,9 @@ def start(
     """Want machines for the jobs there are, from now on; the first are requested at once."""
     record = live_run(services, app)
     config = parse_keys(record.config, record.run_id).config
+    told: tuple[str, ...] = ()
     if fleet_file is not None:
-        from_file(fleet_file, config, source=source or "fleet file")
+        told = from_file(fleet_file, config, source=source or "fleet file").warnings
 
     def want(found: RunRecord) -> RunRecord:
         if fleet_file is not None and found.fleets and found.fleet_file != fleet_file:
@@ -36,8 +37,9 @@ def start(
                 f"the run {found.run_id} already has machines from another fleet file; "
                 "let it end, or stop it first"
             )
+        notes = tuple(dict.fromkeys((*found.notes, *told)))
         return found.model_copy(
-            update={"start": True, "fleet_file": fleet_file or found.fleet_file}
+            update={"start": True, "fleet_file": fleet_file or found.fleet_file, "notes": notes}
         )
 
     services.runs.change(record.run_id, want)

@@ -47,8 +47,9 @@ def set_up(
     """
     config = parsed.config
     _check_region(services, config)
+    told = parsed.warnings
     if fleet_file is not None:
-        from_file(fleet_file, config, source="fleet file")
+        told += from_file(fleet_file, config, source="fleet file").warnings
     if not adopt:
         refuse_foreign(
             config, look_for_setup(services, config), deployment=services.settings.bucket
@@ -65,7 +66,7 @@ def set_up(
             worker=kind,
             image=image,
             fleet_file=fleet_file,
-            notes=(*parsed.warnings, *([note] if note else [])),
+            notes=(*told, *([note] if note else [])),
         )
 
     fresh_id = new_run_id(config.app_name, services.now(), services.owner)

@@ -178,6 +178,17 @@ def test_a_dashboard_that_somebody_else_made_is_left_as_it_is(world: World) -> N
     assert cloudwatch.get_dashboard(DashboardName="App")["DashboardBody"] == '{"widgets": []}'
 
 
+def test_task_definitions_that_dcp_left_stay(world: World) -> None:
+    ecs = world.client("ecs")
+    old = ecs.register_task_definition(
+        family="AppTask", containerDefinitions=[{"name": "App", "image": "dcp", "memory": 100}]
+    )["taskDefinition"]["taskDefinitionArn"]
+    run_id = send_event(world, upload(world)).run_id
+    finish_jobs(world, "AppQueue")
+    assert status_of(world, run_id).phase is Phase.FINISHED
+    assert ecs.list_task_definitions(familyPrefix="AppTask")["taskDefinitionArns"] == [old]
+
+
 def test_ending_one_app_leaves_the_others_alone(world: World) -> None:
     apps = ["App", "App2", "MyApp", "AppQueue"]
     runs = {}

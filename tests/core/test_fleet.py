@@ -41,7 +41,7 @@ from tests.core.factories import (
 from tests.core.goldens import hold_json
 
 IMAGES = {image.image_id: image for image in (TODAYS_IMAGE, FIRST_IMAGE)} | {"": TODAYS_IMAGE}
-SPEC = MachineSpec(instance_profile={"Name": "ecsInstanceRole"})
+SPEC = MachineSpec(instance_profile="ecsInstanceRole")
 
 
 def asked(
@@ -252,9 +252,9 @@ def test_machines_and_volumes_carry_our_tags_and_dcps_name() -> None:
 def test_groups_stand_in_the_interface_where_there_is_one() -> None:
     # EC2 refuses a template that has both.
     groups = ("sg-1", "sg-2")
-    plain = MachineSpec(instance_profile={}, security_groups=groups)
+    plain = MachineSpec(instance_profile="", security_groups=groups)
     through = MachineSpec(
-        instance_profile={}, security_groups=groups, interfaces=True, public_ip=False
+        instance_profile="", security_groups=groups, interfaces=True, public_ip=False
     )
     assert template(config(), spec=plain)["SecurityGroupIds"] == ["sg-1", "sg-2"]
     data = template(config(), spec=through)

@@ -58,7 +58,7 @@ def test_a_dcp_file_is_read_unchanged() -> None:
     assert spec == MachineSpec(
         image_id="ami-fad25980",
         key_name="imaging-core",
-        instance_profile={"Arn": "arn:aws:iam::123456789012:instance-profile/ecsInstanceRole"},
+        instance_profile="arn:aws:iam::123456789012:instance-profile/ecsInstanceRole",
         security_groups=("sg-0d4e5f60718293041",),
         public_ip=True,
         interfaces=True,
@@ -131,7 +131,7 @@ def test_the_rest_of_a_specification() -> None:
     assert spec == MachineSpec(
         image_id="",
         key_name="core",
-        instance_profile={"Name": "ecsInstanceRole"},
+        instance_profile="ecsInstanceRole",
         security_groups=("sg-2", "sg-1"),
         ebs_optimized=True,
         tenancy="dedicated",
@@ -287,7 +287,7 @@ def test_an_account_that_names_nothing_is_launched_anywhere_with_dcps_roles() ->
     assert plan.fleet_role == f"arn:aws:iam::{ACCOUNT}:role/aws-ec2-spot-fleet-tagging-role"
     assert plan.allocation == "priceCapacityOptimized"
     assert list(plan.machines.items()) == [
-        (MachineSpec(instance_profile={"Name": "ecsInstanceRole"}), (Place(),))
+        (MachineSpec(instance_profile="ecsInstanceRole"), (Place(),))
     ]
 
 
@@ -297,4 +297,4 @@ def test_roles_may_be_names_or_arns() -> None:
         account = Settings(bucket="b", region="us-east-1", fleet_role=role)
         assert from_settings(config(), account, account=ACCOUNT).fleet_role == arn
     [spec] = from_settings(config(), PREPARED, account=ACCOUNT).machines
-    assert spec.instance_profile == {"Arn": PREPARED.instance_profile}
+    assert spec.instance_profile == PREPARED.instance_profile

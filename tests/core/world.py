@@ -77,6 +77,8 @@ class World:
     capacity: int = 1_000_000
     container_instances: set[str] = field(default_factory=set)
     alarms: set[str] = field(default_factory=set)
+    #: Machines that any look has seen.
+    met: set[str] = field(default_factory=set)
     dashboards: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
@@ -107,6 +109,7 @@ class World:
 
     def look(self) -> Observation:
         """What the monitor reads: no more than it reads of AWS, in each phase."""
+        self.met |= set(self.instances)
         ending = self.record.phase is not Phase.OPEN
         lost = ending and any(not fleet.fleet_id for fleet in self.record.fleets)
         known = {fleet.fleet_id for fleet in self.record.fleets}
@@ -139,7 +142,7 @@ class World:
         )
 
     def _with_remains(self, seen: Observation) -> Observation:
-        watched = {self.names.instance_alarm(instance) for instance in self.instances}
+        watched = {self.names.instance_alarm(instance) for instance in self.met}
         return replace(
             seen,
             cluster=self.cluster,

@@ -28,7 +28,7 @@ def stand_in(
     outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[StandIn]:
     """A CellProfiler that is a script, for the workers that start during the test."""
-    assert outside.fleet.dead() == []
+    assert outside.leftovers() == {}, "the run of another test is still there"
     script = StandIn(tmp_path)
     monkeypatch.setenv("CELLFLEET_CELLPROFILER", script.install())
     yield script

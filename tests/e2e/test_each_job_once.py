@@ -48,29 +48,25 @@ def assert_published(outside: Outside, project: str, times: int) -> None:
     assert {key: outside.read(key) for key in expected} == expected
 
 
-def deliver(outside: Outside, key: str, version: str) -> None:
-    """The event of an upload once more, with another sequencer as a second copy may have."""
-    record = {
-        "eventName": "ObjectCreated:Put",
-        "s3": {
-            "bucket": {"name": outside.bucket},
-            "object": {"key": key, "versionId": version, "sequencer": "0"},
-        },
-    }
-    context = LambdaContext("on_job_file", "again", time.monotonic() + 900, Event())
-    project_app().handler_map["on_job_file"]({"Records": [record]}, context)
+def uploaded(bucket: str, key: str, version: str) -> dict[str, Any]:
+    """The event of an upload, with another sequencer as a second copy may have."""
+    what = {"key": key, "versionId": version, "sequencer": "0"}
+    record = {"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": bucket}, "object": what}}
+    return {"Records": [record]}
 
 
 def test_an_event_that_comes_again_changes_nothing(outside: Outside, stand_in: StandIn) -> None:
     lay_out(outside, "again")
+    on_job_file = project_app().handler_map["on_job_file"]
+    context = LambdaContext("on_job_file", "again", time.monotonic() + 900, Event())
     version = outside.submit("Again", job_of(outside, "Again", "again"))
-    with ThreadPoolExecutor(2) as pool:  # beside the one that the upload itself made
-        copies = [pool.submit(deliver, outside, "jobs/Again/jobs.json", version) for _ in range(2)]
-    for copy in copies:
-        copy.result()
+    event = uploaded(outside.bucket, "jobs/Again/jobs.json", version)
+    with ThreadPoolExecutor(2) as pool:  # two at once, beside the upload's own
+        for copy in [pool.submit(on_job_file, event, context) for _ in range(2)]:
+            copy.result()
 
     run = outside.finished("Again")
-    deliver(outside, "jobs/Again/jobs.json", version)  # and one when all is over
+    on_job_file(event, context)  # and one when all is over
 
     assert [found["run_id"] for found in outside.runs("Again")] == [run["run_id"]]
     assert outside.finished("Again") == run

@@ -10,3 +10,4 @@ CELLFLEET
 mkdir -p /var/lib/cellfleet
 chmod 1777 /var/lib/cellfleet
 touch /var/lib/cellfleet/alive
+chmod 0666 /var/lib/cellfleet/alive
