@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import singledispatch
 from typing import Any
 
-from chalicelib.aws import fleet
+from chalicelib.aws import fleet, missing
 from chalicelib.aws.clients import Clients
 from chalicelib.aws.errors import AwsError, code, is_not_found
 from chalicelib.aws.services import Services
@@ -302,6 +302,16 @@ def _(action: plan.ChangePhase, rim: Rim) -> None:
 @carry_out.register
 def _(action: plan.Remember, rim: Rim) -> None:
     rim.remember(action.fields)
+
+
+@carry_out.register
+def _(action: plan.ResolveMissing, rim: Rim) -> None:
+    # Counted first: if we die now, they are sent once less, never once more.
+    now = rim.services.now()
+    record = rim.change(
+        lambda found: found.model_copy(update={"resent": found.resent + 1, "resent_at": now})
+    )
+    missing.resolve(rim.services, record, send_again=action.send_again)
 
 
 @carry_out.register

@@ -14,14 +14,22 @@ from chalicelib.aws.lease import Held
 from chalicelib.aws.services import Services
 from chalicelib.core import keys
 from chalicelib.core.claim import Claim
-from chalicelib.core.jobfile import Job
+from chalicelib.core.jobfile import Job, JobFileHeader
 
 #: Jobs between two saves of the cursor: at most this many are sent twice after a crash.
 WINDOW = 5_000
+#: What all jobs of a job file share.
+SHARED = ("pipeline", "data_file", "input", "output", "output_structure")
 
 
 def send_jobs(
-    services: Services, held: Held[Claim], jobs: Iterator[Job], *, submission: str, queue_url: str
+    services: Services,
+    held: Held[Claim],
+    jobs: Iterator[Job],
+    header: JobFileHeader,
+    *,
+    submission: str,
+    queue_url: str,
 ) -> None:
     """Send every job from the claim's cursor on.
 
@@ -35,7 +43,7 @@ def send_jobs(
                 pool.submit(
                     services.store.put,
                     keys.job_list(held.value.run_id, submission, window[0].index),
-                    _job_list(window),
+                    job_list(header, window),
                 ),
                 *_send(pool, services, window, queue_url),
             ]
@@ -61,6 +69,8 @@ def _send(
         yield pool.submit(queue.send, services.clients.sqs, queue_url, batch)
 
 
-def _job_list(jobs: Iterable[Job]) -> bytes:
+def job_list(header: JobFileHeader, jobs: Iterable[Job]) -> bytes:
+    """The jobs sent, compressed: a line of what they share, then id, group and folder of each."""
+    shared = {name: getattr(header, name) for name in SHARED}
     lines = (json.dumps([job.job, dict(job.group), job.folder]) for job in jobs)
-    return gzip.compress("\n".join(lines).encode(), compresslevel=1, mtime=0)
+    return gzip.compress("\n".join([json.dumps(shared), *lines]).encode(), compresslevel=1, mtime=0)

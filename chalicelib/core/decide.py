@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from chalicelib.core.config import RunConfig
 from chalicelib.core.observation import Observation
-from chalicelib.core.plan import ChangePhase, Plan
+from chalicelib.core.plan import ChangePhase, Plan, ResolveMissing
 from chalicelib.core.run import COMPLETE, STOPPED, Phase, RunRecord
 from chalicelib.core.start import decide_start
 from chalicelib.core.teardown import decide_teardown
@@ -21,6 +21,8 @@ from chalicelib.core.teardown import decide_teardown
 #: SQS counts lag: a queue is believed to be empty after this many readings over this time.
 EMPTY_READINGS = 5
 EMPTY_FOR = timedelta(minutes=3)
+#: How often jobs whose messages were lost are sent again before they are given up.
+RESENDS = 2
 
 
 def decide(record: RunRecord, config: RunConfig, seen: Observation) -> Plan:
@@ -29,7 +31,7 @@ def decide(record: RunRecord, config: RunConfig, seen: Observation) -> Plan:
         case Phase.OPEN:
             if is_over(record, seen) and (config.auto_monitor or record.monitored):
                 return (ChangePhase(phase=Phase.ENDING, outcome=COMPLETE),)
-            return decide_start(record, config, seen)
+            return (*_missing(record, seen), *decide_start(record, config, seen))
         case Phase.ENDING:
             if record.outcome == STOPPED or is_over(record, seen):
                 return (ChangePhase(phase=Phase.TEARING_DOWN, outcome=record.outcome),)
@@ -49,12 +51,29 @@ def is_over(record: RunRecord, seen: Observation) -> bool:
     if not record.closed:
         return False
     if record.worker == "dcp":
-        return (
-            seen.empty_since is not None
-            and seen.empty_readings >= EMPTY_READINGS
-            and seen.now - seen.empty_since >= EMPTY_FOR
-        )
+        return _is_empty(seen)
     return seen.progress.exact and all(
         seen.progress.ended.get(name, 0) >= submission.jobs
         for name, submission in record.submissions.items()
     )
+
+
+def _is_empty(seen: Observation) -> bool:
+    """Whether the queue may be believed to be empty."""
+    return (
+        seen.empty_since is not None
+        and seen.empty_readings >= EMPTY_READINGS
+        and seen.now - seen.empty_since >= EMPTY_FOR
+    )
+
+
+def _missing(record: RunRecord, seen: Observation) -> Plan:
+    """The queue is empty and jobs have no outcome: their messages are lost.
+
+    SQS moves a message to the dead letters by itself when it was taken too often, for example
+    by workers that were killed; or somebody purged the queue. Twice they are sent again.
+    """
+    waited = record.resent_at is None or seen.now - record.resent_at >= EMPTY_FOR
+    if record.worker == "dcp" or not record.closed or not _is_empty(seen) or not waited:
+        return ()
+    return (ResolveMissing(send_again=seen.queue is not None and record.resent < RESENDS),)

@@ -73,8 +73,18 @@ def tick_lease(run_id: str) -> str:
     return f"runs/{run_id}/tick.json"
 
 
+def job_lists(run_id: str) -> str:
+    """The prefix of all job lists of a run."""
+    return f"runs/{run_id}/submissions/"
+
+
+def submission_of_list(key: str) -> str:
+    """The submission whose jobs a list holds."""
+    return key.split("/")[3]
+
+
 def job_list(run_id: str, submission: str, first: int) -> str:
-    """The jobs sent, from the group at index `first` on: JSON lines of id, group, folder."""
+    """The jobs sent, from the group at index `first` on, as compressed JSON lines."""
     return f"runs/{run_id}/submissions/{submission}/jobs-{first:09d}.jsonl.gz"
 
 

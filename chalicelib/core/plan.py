@@ -245,6 +245,16 @@ class Remember:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResolveMissing:
+    """Find the jobs that no outcome was recorded of: send them again, or enter them as dead."""
+
+    send_again: bool
+
+    def __str__(self) -> str:
+        return f"{'send lost jobs again' if self.send_again else 'enter lost jobs as dead'}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Note:
     """Something the user should know; kept in the run record."""
 
@@ -279,6 +289,7 @@ Action = (
     | PutFile
     | ChangePhase
     | Remember
+    | ResolveMissing
     | Note
 )
 Plan = tuple[Action, ...]

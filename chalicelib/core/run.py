@@ -82,6 +82,9 @@ class RunRecord(_Frozen):
     fleets: tuple[Fleet, ...] = ()
     #: Fingerprint of the dashboard that was drawn; "" if none was.
     dashboard: str = ""
+    #: How often lost jobs were sent again, and when last.
+    resent: int = 0
+    resent_at: datetime | None = None
     #: Fingerprint of the files that were written for DCP's tools.
     files: str = ""
     ended_at: datetime | None = None

@@ -169,6 +169,7 @@ class _Work:
                 submission=self.upload.submission,
                 start=self.held.value.cursor,
             ),
+            header,
             submission=self.upload.submission,
             queue_url=record.queue_url,
         )

@@ -72,8 +72,8 @@ class World:
     def client(self, service: str) -> Any:
         return getattr(self.clients, service)
 
-    def messages(self, queue: str) -> list[dict[str, Any]]:
-        """Take every visible message's body out of a queue (they stay in flight)."""
+    def messages(self, queue: str, *, delete: bool = False) -> list[dict[str, Any]]:
+        """Receive every visible message; they stay in flight unless deleted."""
         sqs = self.client("sqs")
         url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
         bodies = []
@@ -81,6 +81,8 @@ class World:
             QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=43_200
         ).get("Messages"):
             bodies += [json.loads(message["Body"]) for message in found]
+            for message in found if delete else ():
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return bodies
 
 

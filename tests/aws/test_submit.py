@@ -88,7 +88,8 @@ def test_the_jobs_sent_are_listed_for_later(world: World) -> None:
     outcome = send_event(world, upload(world))
     keys = world.keys(f"runs/{outcome.run_id}/submissions/")
     body = world.client("s3").get_object(Bucket=BUCKET, Key=keys[0])["Body"].read()
-    jobs = [json.loads(line) for line in gzip.decompress(body).decode().splitlines()]
+    shared, *jobs = [json.loads(line) for line in gzip.decompress(body).decode().splitlines()]
+    assert shared["pipeline"] == "project/analysis.cppipe"
     assert [job[1]["Metadata_Well"] for job in jobs] == ["0", "1", "2", "3"]
     assert [job[2] for job in jobs] == [f"project/output/P1-{w}" for w in range(4)]
 

@@ -22,9 +22,7 @@ from tests.aws.test_submit import KEY, event, send_event, upload
 
 def finish_jobs(world: World, queue: str, outcomes: dict[str, str] | None = None) -> None:
     """What workers do: take every job, write the ledger, delete the message."""
-    sqs = world.client("sqs")
-    url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
-    for body in world.messages(queue):
+    for body in world.messages(queue, delete=True):
         ours, well = body["cellfleet"], body["Metadata"].rsplit("=", 1)[1]
         entry = LedgerEntry(
             run=ours["run"],
@@ -36,7 +34,6 @@ def finish_jobs(world: World, queue: str, outcomes: dict[str, str] | None = None
             seconds=7,
         )
         world.put(entry.key(), b"{}")
-    sqs.purge_queue(QueueUrl=url)
 
 
 def status_of(world: World, run_id: str) -> Status:
