@@ -40,11 +40,12 @@ class Container:
         return self._process.pid
 
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """None while it runs; 128 + N for signal N, as ECS reports it."""
         code = self._process.poll()
         if code is not None:
             self._close()
-        return code
+        # A signal that comes before container.py has got ready ends it by itself.
+        return 128 - code if code is not None and code < 0 else code
 
     def terminate(self) -> None:
         """Ask the command to end: SIGTERM, to it alone."""

@@ -55,13 +55,26 @@ def look_at_service(ecs: ECSClient, cluster: str, name: str) -> ServiceView | No
 
 
 def container_instances(ecs: ECSClient, cluster: str, run_id: str) -> Iterator[str]:
-    """ARNs of the run's machines in the cluster: by attribute, never "the cluster's"."""
+    """ARNs of the run's machines in the cluster: by attribute, never "the cluster's".
+
+    The listing is filtered, and each machine looked at again before anybody deregisters it. Two
+    calls for each hundred.
+    """
     pages = ecs.get_paginator("list_container_instances").paginate(
-        cluster=cluster, filter=f"attribute:{RUN_ATTRIBUTE} == {run_id}"
+        cluster=cluster,
+        filter=f"attribute:{RUN_ATTRIBUTE} == {run_id}",
+        PaginationConfig={"PageSize": 100},
     )
     try:
         for page in pages:
-            yield from page["containerInstanceArns"]
+            listed = page["containerInstanceArns"]
+            if not listed:
+                continue
+            found = ecs.describe_container_instances(cluster=cluster, containerInstances=listed)
+            for machine in found["containerInstances"]:
+                attributes = {a["name"]: a.get("value") for a in machine.get("attributes", [])}
+                if attributes.get(RUN_ATTRIBUTE) == run_id:
+                    yield machine["containerInstanceArn"]
     except ClientError as error:
         if not is_not_found(error):
             raise

@@ -146,6 +146,6 @@ def _on_defaults(values: Mapping[str, Any]) -> list[str]:
     if "auto_monitor" in values:
         return []
     return [
-        "AUTO_MONITOR isn't given, so it is off, as in DCP: nobody shrinks the run, or removes it "
-        "at its end. AUTO_MONITOR = 'True' does both."
+        "AUTO_MONITOR isn't given, so it is off, as in DCP: nothing removes the run's machines at "
+        "its end. AUTO_MONITOR = 'True' does."
     ]
