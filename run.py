@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nstopped watching; the run itself goes on", file=sys.stderr)
+        print(f"\n{options.interrupted}", file=sys.stderr)
         return 130
     except Exception as error:
         told = _aws_trouble(error)
@@ -66,9 +66,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    def command(
+        name: str,
+        run: Any,
+        text: str,
+        interrupted: str = "stopped half-way; the same command goes on from here",
+    ) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text)
-        added.set_defaults(command=run)
+        added.set_defaults(command=run, interrupted=interrupted)
         return added
 
     def with_config(added: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -79,11 +84,25 @@ def _parser() -> argparse.ArgumentParser:
 
     setup = with_config(command("setup", _setup, "create queue, containers and logs of an app"))
     setup.add_argument("--adopt", action="store_true", help="take over what DCP left")
-    submit = with_config(command("submitJob", _submit, "send the jobs of a job file"))
+    submit = with_config(
+        command(
+            "submitJob",
+            _submit,
+            "send the jobs of a job file",
+            "stopped half-way; python run.py monitor sends the rest",
+        )
+    )
     submit.add_argument("jobfile", type=Path)
     start = with_config(command("startCluster", _start, "request machines"))
     start.add_argument("fleetfile", type=Path, nargs="?", help="default: the account's settings")
-    watch = with_config(command("monitor", _monitor, "watch a run and clean up at its end"))
+    watch = with_config(
+        command(
+            "monitor",
+            _monitor,
+            "watch a run and clean up at its end",
+            "stopped watching; the run itself goes on",
+        )
+    )
     watch.add_argument("monitorfile", type=Path, nargs="?", help="default: the config's app")
     watch.add_argument("cheapest", nargs="?", default="False", help="True: as cheap as can be")
     stop = with_config(command("stop", _stop, "end a run now and remove everything of it"))
@@ -143,6 +162,7 @@ def _setup(options: argparse.Namespace) -> int:
 
 
 def _submit(options: argparse.Namespace) -> int:
+    from chalicelib.core import keys
     from chalicelib.core.jobfile import read_header
     from chalicelib.operations.submit import Upload, submit
 
@@ -156,7 +176,7 @@ def _submit(options: argparse.Namespace) -> int:
         )
     read_header(lambda: path.open("rb"), str(path))
     stamp = f"{services.now():%Y%m%dT%H%M%S%f}"
-    key = f"submitted/{app}/{stamp}-{path.name}"
+    key = keys.submitted(app, stamp, path.name)
     with path.open("rb") as stream:
         services.clients.s3.upload_fileobj(stream, services.settings.bucket, key)
     upload = Upload(
@@ -170,8 +190,12 @@ def _submit(options: argparse.Namespace) -> int:
     outcome = submit(services, upload)
     for message in outcome.messages:
         print(f"{'refused' if outcome.state == 'refused' else 'note'}: {message}", file=sys.stderr)
+    if outcome.state == "waiting":
+        print("Next: python run.py monitor, which sends it as soon as it can")
+        return 0
+    services.store.delete(key)
     if outcome.state != "closed":
-        return 0 if outcome.state == "waiting" else 1
+        return 1
     merged = f" ({outcome.duplicates} duplicates merged)" if outcome.duplicates else ""
     print(f"Job submitted: {outcome.jobs} jobs{merged} in run {outcome.run_id}")
     print("Next: python run.py startCluster [FLEETFILE]")
@@ -204,6 +228,7 @@ def _monitor(options: argparse.Namespace) -> int:
     from chalicelib.core.monitor_file import app_of_monitor_file
     from chalicelib.core.run import Phase
     from chalicelib.operations.control import watch
+    from chalicelib.operations.resume import resume_all
     from chalicelib.operations.tick import tick_run
 
     cheapest = str(options.cheapest).strip().lower() == "true"
@@ -220,6 +245,8 @@ def _monitor(options: argparse.Namespace) -> int:
     told = ""
     while record.phase is not Phase.FINISHED:
         status = tick_run(services, record.run_id)
+        for outcome in resume_all(services, app):
+            print(f"Job file {outcome.submission}: {outcome.state}", *outcome.messages, flush=True)
         record = services.runs.load(record.run_id)
         if status is not None:
             line = (

@@ -16,7 +16,7 @@ BUCKET = "CELLFLEET_BUCKET"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """One deployment. Roles are names or ARNs; an empty one means that DCP's name is used."""
+    """One deployment. Roles are ARNs, or names where only EC2 takes them (profile, fleet role)."""
 
     bucket: str
     region: str
@@ -28,6 +28,8 @@ class Settings:
     execution_role: str = ""
     #: The image to run instead of a DCP image of the same CellProfiler version.
     worker_image: str = ""
+    #: How long SQS keeps the name of a deleted queue.
+    queue_name_seconds: float = 60.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -63,4 +65,5 @@ class Settings:
             task_role=text("TASK_ROLE"),
             execution_role=text("EXECUTION_ROLE"),
             worker_image=text("WORKER_IMAGE"),
+            queue_name_seconds=float(text("QUEUE_NAME_SECONDS", "60")),
         )

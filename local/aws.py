@@ -185,6 +185,8 @@ class EmbeddedAWS:
             "CELLFLEET_TASK_ROLE": f"{roles}/cellfleet-task",
             "CELLFLEET_EXECUTION_ROLE": f"{roles}/cellfleet-execution",
             "CELLFLEET_WORKER_IMAGE": WORKER_IMAGE,
+            # The emulator frees a deleted queue's name at once.
+            "CELLFLEET_QUEUE_NAME_SECONDS": "0",
             **self._network,
         }
 

@@ -195,6 +195,10 @@ class _Reader:
         return arguments
 
     def _upload_flags(self, flags: str) -> dict[str, Any]:
+        """DCP's own flags: only a task under DCP's control plane has nothing better to offer,
+        since ours translates them (more of them) when it reads the config. What isn't
+        supported is a problem: results without the ACL asked for would be wrong in silence.
+        """
         arguments = {}
         words = shlex.split(flags.replace("=", " "))
         for flag, value in zip(words[::2], [*words[1::2], ""]):

@@ -2,101 +2,43 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import socket
 import uuid
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Callable
+from dataclasses import replace
+from typing import Any
 
 from chalicelib import contract
 from worker import engine
 from worker.check import Results, check
 from worker.commit import CommitFile
 from worker.donecheck import is_done
-from worker.environment import Environment
 from worker.failures import INTERRUPTED, RUN_STOPPED, Cancelled, JobFailure, explain
-from worker.inputs import Inputs
-from worker.ledger import Ledger
 from worker.logs import JobLog
 from worker.prepare import Folder, prepare
-from worker.protection import Protection
 from worker.publish import AlreadyPublished, Busy, Destination, Publication
-from worker.queue import Heartbeat, Lease, Queue, QueueGone, Stop
+from worker.queue import Heartbeat, Lease, QueueGone
+from worker.reception import NO_SUBMISSION, NOT_KEPT, admit
+from worker.tools import Tools
 
-if TYPE_CHECKING:
-    from mypy_boto3_logs import CloudWatchLogsClient
-    from mypy_boto3_s3 import S3Client
-
-#: The submission in the ledger of messages that have none.
-NO_SUBMISSION = "dcp"
-#: A job that is being published when the order to stop comes may take this long to finish.
-PUBLISH_GRACE = 8.0
+#: A job that is being published when the order to stop comes may take this long, in seconds,
+#: to finish; a bit less than the supervisor waits.
+PUBLISH_GRACE = 80.0
 _FILES_IN_LEDGER = 1000
 
 
-class ForeignRun(Exception):
-    """The message belongs to another run: this worker has no business with that queue."""
-
-
-@dataclass(frozen=True)
-class Tools:
-    """What the slots of a container share. `clock` only measures, `now` is seconds since 1970;
-    `alive` leaves the sign of life."""
-
-    environment: Environment
-    s3: S3Client
-    logs: CloudWatchLogsClient | None
-    queue: Queue
-    inputs: Inputs
-    protection: Protection
-    stop: Stop
-    clock: Callable[[], float]
-    now: Callable[[], float]
-    alive: Callable[[], None]
-
-    @property
-    def ledger(self) -> Ledger:
-        """The run's ledger."""
-        return Ledger(self.s3, self.environment.state_bucket, self.environment.run)
-
-
 def work(tools: Tools, lease: Lease) -> None:
-    """See one leased message through. Raises QueueGone and ForeignRun, which end the worker."""
+    """See one leased message through. Raises QueueGone and Unfit, which end the worker."""
     tools.alive()
-    try:
-        message = contract.JobMessage.decode(lease.body)
-    except (contract.MessageError, TypeError, ValueError) as error:
-        _bury_unreadable(tools, lease, str(error))
+    message = admit(tools, lease)
+    if message is None:
         return
-    run = tools.environment.run
-    if run and message.run and message.run != run:
-        tools.queue.pass_on(lease, lease.body)
-        raise ForeignRun("found a job of run %s in the queue of %s" % (message.run, run))
     leaf = contract.output_leaf(message.output_structure, message.group)
     log = JobLog(tools.logs, tools.environment.log_group, leaf, tools.now)
     heartbeat = Heartbeat(tools.queue, lease, tools.stop, tools.clock)
     heartbeat.beats += [tools.alive, tools.protection.renew]
     with heartbeat, tools.protection.job(), log:
         _Attempt(tools, lease, message, heartbeat, log).run()
-
-
-def _bury_unreadable(tools: Tools, lease: Lease, why: str) -> None:
-    sentence = "The message can't be read: %s" % why
-    print(sentence, flush=True)
-    if not tools.queue.dead_letter_url:
-        tools.queue.give_back(lease)
-        return
-    tools.ledger.record(
-        NO_SUBMISSION,
-        hashlib.sha256(lease.body.encode("utf-8", "replace")).hexdigest()[:20],
-        lease.receives,
-        contract.DEAD,
-        tools.now(),
-        cause=contract.MESSAGE,
-        details={"sentence": sentence, "message": lease.body[:2000]},
-    )
-    tools.queue.bury(lease)
 
 
 class _Attempt:
@@ -119,7 +61,7 @@ class _Attempt:
         self.number = message.failures + lease.receives
         self.name = "%s-%s" % (message.job[:8], uuid.uuid4().hex)
         self.folder = Folder(tools.environment.work / ("job-" + self.name))
-        self.published = False
+        self.over = False
 
     def run(self) -> None:
         """Try, and settle the message whatever comes of it."""
@@ -130,9 +72,9 @@ class _Attempt:
         except QueueGone:
             raise
         except Exception as error:
-            if self.published:
-                # Whoever gets the message next finds the commit, and only closes the books.
-                self.log.write("Published, but not recorded yet: %s" % error)
+            if self.over:
+                # Whoever gets the message next finds the results, and only closes the books.
+                self.log.write("The results are there, but not recorded yet: %s" % error)
                 self.tools.queue.give_back(self.lease)
             else:
                 self._fail(explain(error, "working on the job", contract.CRASH))
@@ -162,7 +104,6 @@ class _Attempt:
         except AlreadyPublished:
             self._close(contract.DONE, "Another worker published the results first")
             return
-        self.published = True
         self._close(contract.DONE, "Published %d files" % len(results.files), results)
 
     def _run_cellprofiler(self) -> Results:
@@ -213,7 +154,8 @@ class _Attempt:
         publication.publish(self.folder.output, results.files, check_lease)
 
     def _close(self, outcome: str, sentence: str, results: Results | None = None) -> None:
-        """The job is over, and well."""
+        """The job is over, and well: what fails from here on is no failure of the job."""
+        self.over = True
         self.log.write(sentence)
         details: dict[str, Any] = {}
         if results:
@@ -227,25 +169,39 @@ class _Attempt:
 
     def _fail(self, failure: JobFailure) -> None:
         """Back to the queue, or, where trying again can't help or isn't allowed, to the dead
-        letters."""
+        letters.
+
+        The ledger calls a job dead only once its message is where it belongs, and the message
+        is deleted last: whatever fails in between, the job is tried again.
+        """
         self.heartbeat.end()
-        retries = self.tools.environment.job_retries
-        last = bool(retries) and self.number >= retries
-        permanent = failure.cause in contract.PERMANENT
-        dead = (permanent or last) and self.tools.queue.dead_letter_url
-        outcome = contract.DEAD if dead else contract.FAILED
         self.log.write(
             "Attempt %d failed (%s): %s" % (self.number, failure.cause, failure.sentence)
         )
+        sentence, dead = failure.sentence, self._hopeless(failure)
         try:
-            self._record(outcome, failure.sentence, failure.cause)
+            if dead and not self.tools.queue.send_to_dead_letters(self.lease):
+                self.log.write(NOT_KEPT)
+                sentence = "%s. %s" % (sentence.rstrip("."), NOT_KEPT)
+        except Exception as error:
+            self.log.write("The dead-letter queue couldn't be written: %s" % error)
+            dead = False
+        try:
+            self._record(contract.DEAD if dead else contract.FAILED, sentence, failure.cause)
         except Exception as error:
             self.log.write("The ledger couldn't be written: %s" % error)
-            dead = ""
+            dead = False
         if dead:
-            self.tools.queue.bury(self.lease)
+            self.tools.queue.delete(self.lease)
         else:
             self.tools.queue.give_back(self.lease)
+
+    def _hopeless(self, failure: JobFailure) -> bool:
+        """Whether this was the last attempt. Without a dead-letter queue SQS alone decides."""
+        retries = self.tools.environment.job_retries
+        last = bool(retries) and self.number >= retries
+        permanent = failure.cause in contract.PERMANENT
+        return bool(self.tools.queue.dead_letter_url) and (permanent or last)
 
     def _drop(self, error: Cancelled | Busy) -> None:
         """The job is for somebody else. A copy is sent, so that this doesn't use up a retry."""

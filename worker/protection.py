@@ -6,6 +6,7 @@ import json
 import threading
 import urllib.request
 from contextlib import contextmanager
+from http.client import HTTPException
 from typing import Callable, Iterator
 
 _MINUTES = 60
@@ -66,7 +67,7 @@ class Protection:
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):
                 pass
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             if not self._complained:
                 print("ECS didn't protect this task: %s" % error, flush=True)
             self._complained = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable, Iterator
@@ -95,10 +96,17 @@ class Queue:
             self._sqs.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=delay)
         self.delete(lease)
 
-    def bury(self, lease: Lease) -> None:
-        """Move the message to the dead-letter queue."""
-        self._sqs.send_message(QueueUrl=self.dead_letter_url, MessageBody=lease.body)
-        self.delete(lease)
+    def send_to_dead_letters(self, lease: Lease) -> bool:
+        """Put a copy into the dead-letter queue; False if that queue is gone. The original is
+        the caller's to delete, once the job's end is on record."""
+        try:
+            self._sqs.send_message(QueueUrl=self.dead_letter_url, MessageBody=lease.body)
+        except ClientError as error:
+            # Not QueueGone: the run goes on.
+            if error_code(error) in _GONE:
+                return False
+            raise
+        return True
 
 
 @contextmanager
@@ -115,16 +123,18 @@ def _translated() -> Iterator[None]:
 
 
 class Stop:
-    """The order to stop, for all slots of the container. Set once, from any thread."""
+    """The order to stop, for all slots of the container. Set from any thread."""
 
     def __init__(self, clock: Callable[[], float]):
         self._clock = clock
         self._event = threading.Event()
         self._since = 0.0
+        self._at_once = False
         self.reason = ""
 
-    def set(self, reason: str) -> None:
-        """Give the order; the first reason counts."""
+    def set(self, reason: str, at_once: bool = False) -> None:
+        """Give the order; the first reason counts. `at_once`: nobody gets a grace any more."""
+        self._at_once = self._at_once or at_once
         if not self._event.is_set():
             self.reason, self._since = reason, self._clock()
             self._event.set()
@@ -134,14 +144,18 @@ class Stop:
         return self._event.wait(seconds)
 
     def given(self, grace: float = 0.0) -> bool:
-        """Whether the order was given, more than `grace` seconds ago."""
-        return self._event.is_set() and self._clock() - self._since >= grace
+        """Whether the order was given, and a job's `grace` (in seconds) is over."""
+        return self._event.is_set() and (self._at_once or self.age() >= grace)
+
+    def age(self) -> float:
+        """Seconds since the order; 0 before it."""
+        return self._clock() - self._since if self._event.is_set() else 0.0
 
 
 class Heartbeat:
     """Keeps a lease for as long as the `with` lasts, and knows whether it is still held.
 
-    `beats` are called after each extension; they must not raise.
+    `beats` are called after each extension; what they raise is logged, and no more.
     """
 
     def __init__(self, queue: Queue, lease: Lease, stop: Stop, clock: Callable[[], float]):
@@ -182,7 +196,7 @@ class Heartbeat:
             return False
         if not self._lost:
             for call in self.beats:
-                call()
+                _survive(call)
         return True
 
     def check(self, grace: float = 0.0) -> None:
@@ -199,3 +213,11 @@ class Heartbeat:
         pause = contract.LEASE_SECONDS / 2
         while not self._over.wait(pause) and not self._lost:
             pause = contract.LEASE_SECONDS / 2 if self.beat() else _RETRY_BEAT_SECONDS
+
+
+def _survive(call: Callable[[], None]) -> None:
+    try:
+        call()
+    except Exception:
+        # Whatever it was: without the heartbeat's thread the lease would be lost.
+        traceback.print_exc()

@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING, Callable
 from chalicelib import contract
 from worker.environment import Environment
 from worker.inputs import Inputs
-from worker.job import ForeignRun, Tools, work
+from worker.job import work
 from worker.protection import Protection
-from worker.queue import Queue, QueueGone, Stop
+from worker.queue import POLL_SECONDS, Queue, QueueGone, Stop
+from worker.reception import Unfit
+from worker.tools import Tools
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-EXIT_FOREIGN_RUN = 3
-#: How long running jobs have to be returned after the order to stop.
-STOP_SECONDS = 14.0
+#: How long slots have, after the order to stop, to return their jobs or to finish publishing
+#: them. Less than the `stopTimeout` of the task definition, and than a spot notice leaves.
+STOP_SECONDS = 90.0
+#: How long slots without a job have: their polls are over by then, unless they are stuck.
+IDLE_STOP_SECONDS = POLL_SECONDS + 4.0
 _LOOK_SECONDS = 0.25
 _PAUSE_SECONDS = 5.0
 
@@ -94,11 +98,17 @@ class Supervisor:
         ]
         for slot in slots:
             slot.start()
-        while any(slot.is_alive() for slot in slots) and not self._stop.given(STOP_SECONDS):
+        while any(slot.is_alive() for slot in slots) and not self._overdue():
             self._look()
             self._sleep(_LOOK_SECONDS)
         print("Worker ends: %s" % (self._stop.reason or "all slots ended"), flush=True)
         return self._exit_code
+
+    def _overdue(self) -> bool:
+        """Whether the slots that are left had their time to stop."""
+        with self._lock:
+            patience = STOP_SECONDS if self._busy else IDLE_STOP_SECONDS
+        return self._stop.age() >= patience
 
     def _look(self) -> None:
         """Is there a reason to stop?"""
@@ -125,9 +135,9 @@ class Supervisor:
         try:
             self._receive_and_work()
         except QueueGone:
-            self._stop.set("the queue is gone: the run was stopped")
-        except ForeignRun as error:
-            self._exit_code = EXIT_FOREIGN_RUN
+            self._stop.set("the queue is gone: the run was stopped", at_once=True)
+        except Unfit as error:
+            self._exit_code = error.exit_code
             self._stop.set(str(error))
         except Exception:
             traceback.print_exc()
@@ -141,7 +151,7 @@ class Supervisor:
             self._busy += 1
         try:
             work(self._tools, lease)
-        except (QueueGone, ForeignRun):
+        except (QueueGone, Unfit):
             raise
         except Exception:
             self._tools.queue.give_back(lease)

@@ -55,6 +55,9 @@ def _gone_is_fine(call: Callable[[], object]) -> None:
             raise
 
 
+_QUEUE_EXISTS = ("QueueAlreadyExists", "QueueNameExists")
+
+
 # --- queues ----------------------------------------------------------------------------------
 
 
@@ -72,7 +75,8 @@ def _(action: plan.CreateQueue, rim: Rim) -> None:
                 f"the queue {action.name} was deleted less than 60 seconds ago; "
                 "its name is free again soon"
             ) from error
-        raise
+        if code(error) not in _QUEUE_EXISTS:  # another set-up was faster: the next look tells
+            raise
 
 
 @carry_out.register
@@ -255,12 +259,11 @@ def _(action: plan.DeleteAlarms, rim: Rim) -> None:
 
 @carry_out.register
 def _(action: plan.CreateLogGroup, rim: Rim) -> None:
-    if not action.exists:
-        try:
-            rim.aws.logs.create_log_group(logGroupName=action.name)
-        except AwsError as error:
-            if code(error) != "ResourceAlreadyExistsException":
-                raise
+    try:
+        rim.aws.logs.create_log_group(logGroupName=action.name)
+    except AwsError as error:
+        if code(error) != "ResourceAlreadyExistsException":
+            raise
     rim.aws.logs.put_retention_policy(logGroupName=action.name, retentionInDays=action.days)
 
 
@@ -306,12 +309,13 @@ def _(action: plan.Remember, rim: Rim) -> None:
 
 @carry_out.register
 def _(action: plan.ResolveMissing, rim: Rim) -> None:
-    # Counted first: if we die now, they are sent once less, never once more.
+    record = rim.services.runs.load(rim.run_id)
+    missing.resolve(rim.services, record, send_again=action.send_again)
+    # Counted last: if we die before, they are sent once more, never once less.
     now = rim.services.now()
-    record = rim.change(
+    rim.change(
         lambda found: found.model_copy(update={"resent": found.resent + 1, "resent_at": now})
     )
-    missing.resolve(rim.services, record, send_again=action.send_again)
 
 
 @carry_out.register

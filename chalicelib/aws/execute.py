@@ -9,8 +9,8 @@ from aws_lambda_powertools import Logger
 from chalicelib.aws.actions import Rim, carry_out
 from chalicelib.aws.errors import AwsError, code
 from chalicelib.aws.services import Services
-from chalicelib.core.plan import Plan, Remember
-from chalicelib.errors import CellFleetError
+from chalicelib.core.plan import Plan, Remember, RequestFleet
+from chalicelib.errors import CellFleetError, NotReadyError
 
 log = Logger(service="cellfleet", child=True)
 
@@ -27,14 +27,19 @@ class Failure:
 
 
 def execute(services: Services, run_id: str, plan: Plan) -> tuple[Failure, ...]:
-    """Do everything in the plan. Returns what failed; the next tick tries it again."""
+    """Do everything in the plan. Returns what failed; the next tick tries it again.
+
+    Raises NotReadyError where something must end first.
+    """
     rim = Rim(services, run_id)
     failures: list[Failure] = []
     for action in plan:
-        if failures and isinstance(action, Remember):
-            continue  # it may be about what failed
+        if failures and isinstance(action, Remember | RequestFleet):
+            continue  # it builds on what failed
         try:
             carry_out(action, rim)
+        except NotReadyError:
+            raise
         except (*AwsError, CellFleetError) as error:
             reason = f"{code(error)}: {error}" if code(error) else str(error)
             log.warning("action failed", extra={"action": str(action), "reason": reason})

@@ -8,10 +8,14 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 from chalicelib.aws import queue
+from chalicelib.aws.clients import SENDERS
 from chalicelib.aws.services import Services
 from chalicelib.contract import (
     DEAD,
@@ -26,41 +30,52 @@ from chalicelib.core.compact_set import CompactSet
 from chalicelib.core.config import parse_keys
 from chalicelib.core.run import RunRecord
 
-#: Jobs resolved in one go; a later tick takes the rest.
-AT_ONCE = 5_000
+#: Jobs handled between two looks at the clock.
+SLICE = 5_000
+#: Failures are remembered of at most this many jobs: beyond, a lost job gets all its tries again.
+MOST_FAILED = 200_000
 
 
 def resolve(services: Services, record: RunRecord, *, send_again: bool) -> None:
-    """Send lost jobs again, or enter them as dead: those that had their tries, or all."""
-    lost = list(islice(_lost(services, record), AT_ONCE))
-    failures = _failures(services, record.run_id, lost)
+    """Send lost jobs again, or enter them as dead: those that had their tries, or all.
+
+    Raises DeadlineError between two slices; the next tick begins anew, and workers publish a
+    job once however often it is sent.
+    """
+    ended, failures = _ended(services, record)
     retries = parse_keys(record.config, record.run_id).config.job_retries
-    batcher = queue.Batcher()
-    for message in lost:
-        failed = failures[message.submission, message.job]
-        if send_again and failed < retries:
-            _send(services, record, batcher.add(_with_failures(message, failed).encode()))
-        else:
-            _bury(services, message, failed)
-    _send(services, record, batcher.rest())
+    lost = _lost(services, record, ended)
+    with ThreadPoolExecutor(SENDERS, thread_name_prefix="missing") as pool:
+        while part := list(islice(lost, SLICE)):
+            again = [m for m in part if send_again and failures[_name(m)] < retries]
+            given_up = [m for m in part if not send_again or failures[_name(m)] >= retries]
+            bodies = (replace(m, failures=failures[_name(m)]).encode() for m in again)
+            send = partial(queue.send, services.clients.sqs, record.queue_url)
+            list(pool.map(send, queue.batches(bodies)))
+            list(pool.map(lambda m: _bury(services, m, failures[_name(m)]), given_up))
+            services.check_deadline()
 
 
-def _send(services: Services, record: RunRecord, batch: queue.Batch | None) -> None:
-    if batch is not None:
-        queue.send(services.clients.sqs, record.queue_url, batch)
+def _name(message: JobMessage) -> str:
+    return f"{message.submission}.{message.job}"
 
 
-def _with_failures(message: JobMessage, failures: int) -> JobMessage:
-    for _ in range(failures):
-        message = message.after_failure()
-    return message
-
-
-def _lost(services: Services, record: RunRecord) -> Iterator[JobMessage]:
-    ended = CompactSet(record.jobs)
-    for entry in _entries(services, record.run_id):
+def _ended(services: Services, record: RunRecord) -> tuple[CompactSet, Counter[str]]:
+    """The jobs with a last word in the ledger, and how often others failed."""
+    ended, failures = CompactSet(record.jobs), Counter[str]()
+    for key in services.store.list(ledger_prefix(record.run_id)):
+        entry = LedgerEntry.parse(key)
+        if entry is None:
+            continue
+        name = f"{entry.submission}.{entry.job}"
         if entry.outcome != FAILED:
-            ended.add(f"{entry.submission}.{entry.job}")
+            ended.add(name)
+        elif name in failures or len(failures) < MOST_FAILED:
+            failures[name] += 1
+    return ended, failures
+
+
+def _lost(services: Services, record: RunRecord, ended: CompactSet) -> Iterator[JobMessage]:
     for key in services.store.list(keys.job_lists(record.run_id)):
         submission = keys.submission_of_list(key)
         stored = services.store.read(key)
@@ -76,24 +91,6 @@ def _lost(services: Services, record: RunRecord) -> Iterator[JobMessage]:
                     run=record.run_id,
                     submission=submission,
                 )
-
-
-def _failures(
-    services: Services, run_id: str, lost: Iterable[JobMessage]
-) -> Counter[tuple[str, str]]:
-    wanted = {(message.submission, message.job) for message in lost}
-    return Counter(
-        (entry.submission, entry.job)
-        for entry in _entries(services, run_id)
-        if (entry.submission, entry.job) in wanted
-    )
-
-
-def _entries(services: Services, run_id: str) -> Iterator[LedgerEntry]:
-    for key in services.store.list(ledger_prefix(run_id)):
-        entry = LedgerEntry.parse(key)
-        if entry is not None:
-            yield entry
 
 
 def _bury(services: Services, message: JobMessage, failures: int) -> None:

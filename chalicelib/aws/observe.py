@@ -50,7 +50,7 @@ def look(
     now = services.now()
     names, clients = Names.of(config), services.clients
     ending = record.phase is not Phase.OPEN
-    found_queue = _queue(services, record, with_tags=ending)
+    found_queue = _queue(services, record, names)
     progress, tally = ledger.read(services.store, record.run_id, memory.tally, now)
     memory = memory.model_copy(update={"tally": tally})
     memory = _count_empty(memory, record, found_queue, now)
@@ -83,10 +83,14 @@ def look(
     return seen, memory
 
 
-def _queue(services: Services, record: RunRecord, *, with_tags: bool) -> QueueView | None:
+def _queue(services: Services, record: RunRecord, names: Names) -> QueueView | None:
+    """By its address; at the end by its exact name, since a set-up may have died before it wrote
+    the address down."""
+    if record.phase is not Phase.OPEN:
+        return queue.look(services.clients.sqs, names.queue, tags=True)
     if not record.queue_url:
         return None
-    return queue.look_at(services.clients.sqs, record.queue_url, tags=with_tags)
+    return queue.look_at(services.clients.sqs, record.queue_url, tags=False)
 
 
 def _count_empty(

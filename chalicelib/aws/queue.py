@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,31 +66,19 @@ class Batch:
     bodies: tuple[str, ...]
 
 
-class Batcher:
+def batches(bodies: Iterable[str]) -> Iterator[Batch]:
     """Packs bodies into batches, by count and by bytes."""
-
-    def __init__(self) -> None:
-        self._bodies: list[str] = []
-        self._bytes = 0
-
-    def add(self, body: str) -> Batch | None:
-        """Take a body; the batch that became full before it, if one did."""
-        # Bodies are ASCII JSON: a character is a byte.
-        size = len(body)
-        full = None
-        if len(self._bodies) == BATCH or self._bytes + size > BATCH_BYTES:
-            full = self.rest()
-        self._bodies.append(body)
-        self._bytes += size
-        return full
-
-    def rest(self) -> Batch | None:
-        """What is left, if anything."""
-        if not self._bodies:
-            return None
-        batch = Batch(tuple(self._bodies))
-        self._bodies, self._bytes = [], 0
-        return batch
+    packed: list[str] = []
+    room = BATCH_BYTES
+    for body in bodies:
+        size = len(body)  # ASCII JSON: a character is a byte
+        if packed and (len(packed) == BATCH or size > room):
+            yield Batch(tuple(packed))
+            packed, room = [], BATCH_BYTES
+        packed.append(body)
+        room -= size
+    if packed:
+        yield Batch(tuple(packed))
 
 
 def send(sqs: SQSClient, url: str, batch: Batch) -> None:

@@ -37,36 +37,24 @@ def send_jobs(
     acknowledged, the cursor moves. Raises DeadlineError between two windows, LeaseLostError
     when another process has taken over.
     """
+    sqs, store = services.clients.sqs, services.store
+
+    def begin(pool: ThreadPoolExecutor, window: list[Job]) -> list[Future[None]]:
+        key = keys.job_list(held.value.run_id, submission, window[0].index)
+        listed = pool.submit(store.put, key, job_list(header, window))
+        batches = queue.batches(job.body for job in window)
+        return [listed, *(pool.submit(queue.send, sqs, queue_url, batch) for batch in batches)]
+
     with ThreadPoolExecutor(SENDERS, thread_name_prefix="send") as pool:
-        while window := list(islice(jobs, WINDOW)):
-            pending = [
-                pool.submit(
-                    services.store.put,
-                    keys.job_list(held.value.run_id, submission, window[0].index),
-                    job_list(header, window),
-                ),
-                *_send(pool, services, window, queue_url),
-            ]
-            for future in pending:
-                future.result()
-            claim = held.value
-            held.save(
-                claim.model_copy(
-                    update={"cursor": window[-1].index + 1, "sent": claim.sent + len(window)}
-                )
-            )
+        window = list(islice(jobs, WINDOW))
+        while window:
+            under_way, cursor, count = begin(pool, window), window[-1].index + 1, len(window)
+            window = list(islice(jobs, WINDOW))  # made ready while the others are on their way
+            for request in under_way:
+                request.result()
+            sent = held.value.sent + count
+            held.save(held.value.model_copy(update={"cursor": cursor, "sent": sent}))
             services.check_deadline()
-
-
-def _send(
-    pool: ThreadPoolExecutor, services: Services, jobs: Iterable[Job], queue_url: str
-) -> Iterator[Future[None]]:
-    batcher = queue.Batcher()
-    for job in jobs:
-        if batch := batcher.add(job.body):
-            yield pool.submit(queue.send, services.clients.sqs, queue_url, batch)
-    if batch := batcher.rest():
-        yield pool.submit(queue.send, services.clients.sqs, queue_url, batch)
 
 
 def job_list(header: JobFileHeader, jobs: Iterable[Job]) -> bytes:

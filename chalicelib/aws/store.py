@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from botocore.exceptions import ClientError
 
 from chalicelib.aws.errors import code, is_not_found
+from chalicelib.errors import CellFleetError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -24,11 +25,11 @@ IN_MEMORY = 4 * 2**20
 _TRIES = 5
 
 
-class AlreadyExistsError(Exception):
+class AlreadyExistsError(CellFleetError):
     """`create` found an object under the key."""
 
 
-class ChangedError(Exception):
+class ChangedError(CellFleetError):
     """`replace` found another version, or none."""
 
 

@@ -47,8 +47,8 @@ class Claim(Lease):
 
     bucket: str
     key: str
-    object_version: str
-    start: bool
+    #: Which bytes were checked and are being sent; "" until the file was first looked at.
+    etag: str = ""
     state: State = "working"
     run_id: str = ""
     cursor: int = 0

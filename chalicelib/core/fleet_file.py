@@ -33,6 +33,7 @@ _OURS = (
     "TagSpecifications",
 )
 _FIELDS_OF_SPEC = frozenset(
+    # BlockDeviceMappings is in every DCP file: EBS_VOL_SIZE and the image decide on volumes.
     [
         "ImageId",
         "KeyName",
@@ -42,14 +43,9 @@ _FIELDS_OF_SPEC = frozenset(
         "SecurityGroups",
         "SubnetId",
         "EbsOptimized",
-        "Monitoring",
         "Placement",
         "InstanceType",
-        "UserData",
         "WeightedCapacity",
-        "SpotPrice",
-        "TagSpecifications",
-        "AddressingType",
     ]
 )
 

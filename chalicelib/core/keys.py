@@ -29,6 +29,11 @@ class JobFileKey:
         return cls(app=match["app"], name=match["name"]) if match else None
 
 
+def submitted(app: str, stamp: str, name: str) -> str:
+    """A job file sent by the command line: outside the trigger prefix, removed once it is sent."""
+    return f"submitted/{app}/{stamp}-{name}"
+
+
 def refusal(app: str, name: str) -> str:
     """Why a job file was refused."""
     return f"refused/{app}/{name}.json"

@@ -83,14 +83,6 @@ class Names:
     def instance_log_group(self) -> str:
         return f"{self.log_group}_perInstance"
 
-    @property
-    def queue_alarms(self) -> tuple[str, str]:
-        """DCP's two queue alarms. We make none; we remove those that DCP left, if ours."""
-        return (
-            f"ApproximateNumberOfMessagesVisibleisZero_{self.app}",
-            f"ApproximateNumberOfMessagesNotVisibleisZero_{self.app}",
-        )
-
     def instance_alarm(self, instance_id: str) -> str:
         """The alarm that a DCP-image worker makes for its machine."""
         return f"{self.app}_{instance_id}"

@@ -50,10 +50,9 @@ class DeleteQueue:
 class CreateLogGroup:
     name: str
     days: int
-    exists: bool
 
     def __str__(self) -> str:
-        return f"keep log group {self.name} for {self.days} days"
+        return f"create log group {self.name}, kept for {self.days} days"
 
 
 @dataclass(frozen=True, kw_only=True)

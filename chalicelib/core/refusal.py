@@ -12,15 +12,17 @@ def refusal(error: CellFleetError, *, key: str, now: datetime) -> bytes:
     """The refusal as JSON: every reason (at most 100), how many there are, and what to do."""
     if isinstance(error, InputError):
         problems, total = [str(problem) for problem in error.problems], error.total
+        what_now = "Nothing was created and no job was sent. Mend the file and upload it again."
     else:
         problems, total = [str(error)], 1
+        what_now = "No further job of this file is sent. Upload it again once that is settled."
     return json.dumps(
         {
             "job_file": key,
             "refused_at": now.isoformat(timespec="seconds"),
             "problems": problems,
             "problems_in_all": total,
-            "what_now": "Nothing was created and no job was sent. Mend the file and upload it again.",
+            "what_now": what_now,
         },
         indent=1,
         ensure_ascii=False,

@@ -52,6 +52,12 @@ class Fleet(_Frozen):
     requested_at: datetime
     valid_until: datetime
     fleet_id: str = ""
+    #: Never answered, and not wanted any more: its configuration was replaced.
+    abandoned: bool = False
+
+    def abandon(self) -> Fleet:
+        """Give up a request that was never answered."""
+        return self if self.fleet_id else self.model_copy(update={"abandoned": True})
 
 
 class RunRecord(_Frozen):

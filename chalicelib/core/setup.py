@@ -38,8 +38,13 @@ LOG_DAYS = 60
 MESSAGE_BYTES = 262_144
 
 
-def refuse_foreign(config: RunConfig, view: SetupView, *, deployment: str) -> None:
-    """Raise ConflictError when something of somebody else's stands under one of our names."""
+def refuse_foreign(
+    config: RunConfig, view: SetupView, *, deployment: str, adopt: bool = False
+) -> None:
+    """Raise ConflictError when something of somebody else's stands under one of our names.
+
+    With `adopt`, only when it is in use.
+    """
     names = Names.of(config)
     foreign = [
         f"{what} {name}"
@@ -49,7 +54,9 @@ def refuse_foreign(config: RunConfig, view: SetupView, *, deployment: str) -> No
         )
         if found is not None and not is_ours(found.tags, app=config.app_name, deployment=deployment)
     ]
-    if foreign:
+    if adopt and f"the service {names.service}" in foreign:
+        _refuse_busy(names, view)
+    if foreign and not adopt:
         raise ConflictError(
             f"{' and '.join(foreign)} exist{'s' if len(foreign) == 1 else ''} already and "
             f"{'is' if len(foreign) == 1 else 'are'} not CellFleet's. If Distributed-CellProfiler "
@@ -62,11 +69,13 @@ def decide_setup(record: RunRecord, config: RunConfig, settings: Settings, view:
     """The actions that can be done now; empty when the run is set up."""
     names = Names.of(config)
     owner = tags(app=record.app, run_id=record.run_id, deployment=record.deployment)
-    _refuse_busy(names, view, owner)
+    if view.service is not None and not _has(view.service.tags, owner):
+        _refuse_busy(names, view)
     plan: list[Action] = [
-        CreateLogGroup(name=group, days=LOG_DAYS, exists=group in view.log_groups)
+        # One that is there keeps its retention: shortening it would delete somebody's logs.
+        CreateLogGroup(name=group, days=LOG_DAYS)
         for group in (names.log_group, names.instance_log_group)
-        if view.log_groups.get(group) != LOG_DAYS
+        if group not in view.log_groups
     ]
     if view.cluster is None:
         plan.append(CreateCluster(name=names.cluster, tags=owner))
@@ -76,10 +85,10 @@ def decide_setup(record: RunRecord, config: RunConfig, settings: Settings, view:
     return tuple(plan)
 
 
-def _refuse_busy(names: Names, view: SetupView, owner: Mapping[str, str]) -> None:
+def _refuse_busy(names: Names, view: SetupView) -> None:
     """Containers that run for somebody else can't become this run's, not even by --adopt."""
     service = view.service
-    if service is None or _has(service.tags, owner) or service.status == "DRAINING":
+    if service is None or service.status == "DRAINING":
         return
     if service.desired > 0 or service.running > 0:
         raise ConflictError(

@@ -64,7 +64,9 @@ def missing_machines(record: RunRecord, config: RunConfig, seen: Observation) ->
 
 def unsent(record: RunRecord, now: datetime) -> tuple[Fleet, ...]:
     """Requests that were stored, that AWS hasn't answered, and that are still worth sending."""
-    return tuple(f for f in record.fleets if not f.fleet_id and f.valid_until > now)
+    return tuple(
+        f for f in record.fleets if not f.fleet_id and not f.abandoned and f.valid_until > now
+    )
 
 
 def machines_coming(record: RunRecord, seen: Observation) -> int:
@@ -73,7 +75,7 @@ def machines_coming(record: RunRecord, seen: Observation) -> int:
     promised = (
         fleet.before + fleet.machines
         for fleet in record.fleets
-        if fleet.valid_until > seen.now and fleet.fleet_id not in over
+        if fleet.valid_until > seen.now and fleet.fleet_id not in over and not fleet.abandoned
     )
     return max(len(seen.instances), *promised, 0)
 

@@ -7,6 +7,8 @@ instances before their cluster.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from chalicelib.core.config import RunConfig
 from chalicelib.core.naming import Names
 from chalicelib.core.observation import Observation, is_ours
@@ -40,7 +42,7 @@ def decide_teardown(record: RunRecord, config: RunConfig, seen: Observation) -> 
         *(DeleteLaunchTemplate(name=name) for name in seen.launch_templates),
         *(DeregisterTaskDefinition(arn=arn) for arn in seen.task_definitions),
     ]
-    machines_gone = not seen.instances and not seen.container_instances
+    machines_gone = _machines_gone(seen)
     if machines_gone and seen.queue is not None and _ours(record, seen.queue.tags):
         plan.append(DeleteQueue(name=config.sqs_queue_name, url=seen.queue.url))
     cluster = seen.cluster
@@ -58,20 +60,25 @@ def decide_teardown(record: RunRecord, config: RunConfig, seen: Observation) -> 
     return tuple(plan)
 
 
-def _ours(record: RunRecord, tags: object) -> bool:
-    return isinstance(tags, dict) and is_ours(tags, app=record.app, deployment=record.deployment)
+def _ours(record: RunRecord, tags: Mapping[str, str]) -> bool:
+    return is_ours(tags, app=record.app, deployment=record.deployment)
 
 
 def _service(record: RunRecord, config: RunConfig, seen: Observation) -> list[Action]:
     service = seen.service
-    if service is None or not _ours(record, dict(service.tags)) or service.status == "DRAINING":
+    if service is None or not _ours(record, service.tags) or service.status == "DRAINING":
         return []
     names = Names.of(config)
     plan: list[Action] = []
     if service.desired > 0:
         plan.append(UpdateService(cluster=names.cluster, service=names.service, desired=0))
-    plan.append(DeleteService(cluster=names.cluster, service=names.service))
+    if _machines_gone(seen):
+        plan.append(DeleteService(cluster=names.cluster, service=names.service))
     return plan
+
+
+def _machines_gone(seen: Observation) -> bool:
+    return not seen.instances and not seen.container_instances
 
 
 def _machines(seen: Observation) -> list[Action]:
@@ -97,5 +104,5 @@ def _watch(config: RunConfig, seen: Observation) -> list[Action]:
 
 def _still_ending(record: RunRecord, seen: Observation) -> bool:
     """Something of ours is on its way out; AWS takes a while."""
-    service_leaving = seen.service is not None and _ours(record, dict(seen.service.tags))
+    service_leaving = seen.service is not None and _ours(record, seen.service.tags)
     return service_leaving or bool(seen.instances) or bool(seen.container_instances)

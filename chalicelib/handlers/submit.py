@@ -45,13 +45,17 @@ def uploads(services: Services, event: Mapping[str, Any]) -> Iterator[Upload]:
         if place is None:
             _refuse_key(services, key)
             continue
+        about = stored["object"]
+        version = about.get("versionId") or ""
         yield Upload(
             app=place.app,
             name=place.name,
             bucket=bucket,
             key=key,
-            version=stored["object"].get("versionId") or "",
-            sequencer=stored["object"].get("sequencer") or stored["object"].get("eTag", ""),
+            # "null": the bucket once kept versions, and doesn't any more.
+            version="" if version == "null" else version,
+            sequencer=about.get("sequencer") or about.get("eTag", ""),
+            etag=about.get("eTag", ""),
         )
 
 

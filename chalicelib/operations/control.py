@@ -32,14 +32,22 @@ def start(
         told = from_file(fleet_file, config, source=source or "fleet file").warnings
 
     def want(found: RunRecord) -> RunRecord:
-        if fleet_file is not None and found.fleets and found.fleet_file != fleet_file:
+        requested = any(fleet.fleet_id for fleet in found.fleets)
+        changed = fleet_file is not None and found.fleet_file != fleet_file
+        if changed and requested:
             raise ConflictError(
                 f"the run {found.run_id} already has machines from another fleet file; "
                 "let it end, or stop it first"
             )
         notes = tuple(dict.fromkeys((*found.notes, *told)))
+        fleets = tuple(f.abandon() for f in found.fleets) if changed else found.fleets
         return found.model_copy(
-            update={"start": True, "fleet_file": fleet_file or found.fleet_file, "notes": notes}
+            update={
+                "start": True,
+                "fleet_file": fleet_file or found.fleet_file,
+                "fleets": fleets,
+                "notes": notes,
+            }
         )
 
     services.runs.change(record.run_id, want)

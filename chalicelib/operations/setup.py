@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from chalicelib.aws.execute import execute
 from chalicelib.aws.observe import look_for_setup
 from chalicelib.aws.services import Services
 from chalicelib.core import keys
-from chalicelib.core.compute import choose_worker
-from chalicelib.core.config import ParsedConfig, RunConfig
+from chalicelib.core.compute import WorkerKind, choose_worker
+from chalicelib.core.config import ParsedConfig, RunConfig, parse_keys
 from chalicelib.core.fleet_file import from_file
 from chalicelib.core.naming import Names, new_run_id
 from chalicelib.core.plan import Plan
@@ -50,11 +52,15 @@ def set_up(
     told = parsed.warnings
     if fleet_file is not None:
         told += from_file(fleet_file, config, source="fleet file").warnings
-    if not adopt:
-        refuse_foreign(
-            config, look_for_setup(services, config), deployment=services.settings.bucket
-        )
     kind, image, note = choose_worker(config, services.settings)
+    _check_roles(services, kind)
+    _wait_for_names(services, config)
+    refuse_foreign(
+        config,
+        look_for_setup(services, config),
+        deployment=services.settings.bucket,
+        adopt=adopt,
+    )
 
     def make(run_id: str) -> RunRecord:
         return RunRecord(
@@ -75,13 +81,14 @@ def set_up(
     services.store.put(
         keys.app_config(config.app_name), json.dumps(config.to_keys(), indent=1).encode()
     )
-    return converge(services, record, config)
+    return converge(services, record)
 
 
-def converge(services: Services, record: RunRecord, config: RunConfig) -> RunRecord:
-    """Do what set-up still lacks, until nothing is left to do."""
+def converge(services: Services, record: RunRecord) -> RunRecord:
+    """Do what set-up still lacks by the run's own record, until nothing is left to do."""
     plan: Plan = ()
     for _ in range(_ROUNDS):
+        config = parse_keys(record.config, record.run_id).config
         plan = decide_setup(record, config, services.settings, look_for_setup(services, config))
         if not plan:
             return record
@@ -108,7 +115,8 @@ def _in_step(services: Services, record: RunRecord, wanted: RunRecord) -> RunRec
     )
 
     def replace(found: RunRecord) -> RunRecord:
-        if found.fleets or (changed and (found.submissions or _names(found) != _names(wanted))):
+        requested = any(fleet.fleet_id for fleet in found.fleets)
+        if requested or (changed and (found.submissions or _names(found) != _names(wanted))):
             what = ", ".join(changed) or "the fleet file"
             raise ConflictError(
                 f"the app {record.app} is live as run {record.run_id} with another configuration "
@@ -121,6 +129,7 @@ def _in_step(services: Services, record: RunRecord, wanted: RunRecord) -> RunRec
                 "worker": wanted.worker,
                 "image": wanted.image,
                 "fleet_file": wanted.fleet_file or found.fleet_file,
+                "fleets": tuple(fleet.abandon() for fleet in found.fleets),
                 "notes": wanted.notes,
             }
         )
@@ -130,6 +139,36 @@ def _in_step(services: Services, record: RunRecord, wanted: RunRecord) -> RunRec
 
 def _names(record: RunRecord) -> Names:
     return Names.of(RunConfig.model_validate({k.lower(): v for k, v in record.config.items()}))
+
+
+def _wait_for_names(services: Services, config: RunConfig) -> None:
+    """SQS frees a deleted queue's name after a minute, and swallows messages until then."""
+    latest = services.runs.latest(config.app_name)
+    if latest is None or latest.ended_at is None:
+        return
+    free = latest.ended_at + timedelta(seconds=services.settings.queue_name_seconds)
+    if services.now() < free:
+        seconds = (free - services.now()).total_seconds()
+        raise NotReadyError(
+            f"the run {latest.run_id} has just ended, and SQS frees the name of its queue in "
+            f"{math.ceil(seconds)} seconds"
+        )
+
+
+def _check_roles(services: Services, kind: WorkerKind) -> None:
+    """A worker without a role of its own could read no image."""
+    if kind == "cellfleet" and not services.settings.task_role:
+        raise ConfigError(
+            "environment",
+            [
+                Problem(
+                    where="CELLFLEET_TASK_ROLE",
+                    expected="the ARN of the role that workers take, to read images and write "
+                    "results",
+                    hint="WORKER = 'dcp' runs a DCP image with the machines' role instead",
+                )
+            ],
+        )
 
 
 def _check_region(services: Services, config: RunConfig) -> None:

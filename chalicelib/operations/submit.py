@@ -24,7 +24,7 @@ from chalicelib.contract import submission_id
 from chalicelib.core import keys
 from chalicelib.core.claim import Claim
 from chalicelib.core.config import ParsedConfig, parse_config, parse_keys
-from chalicelib.core.jobfile import JobFile, JobFileHeader, check, iter_jobs, read_header
+from chalicelib.core.jobfile import JobFileHeader, check, iter_jobs, read_header
 from chalicelib.core.refusal import refusal
 from chalicelib.core.run import STOPPED, Phase, RunRecord, Submission
 from chalicelib.errors import (
@@ -58,11 +58,17 @@ class Upload(BaseModel):
     key: str
     version: str = ""
     sequencer: str = ""
+    #: Of the bytes that were uploaded, as the event tells it; "" if it doesn't.
+    etag: str = ""
     start: bool = True
 
     @property
     def submission(self) -> str:
         return submission_id(self.bucket, self.key, self.version or self.sequencer)
+
+
+class SupersededError(CellFleetError):
+    """The object under the key isn't the one that this submission is about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +100,7 @@ def submit(services: Services, upload: Upload) -> Outcome:
         expires_at=services.now(),
         bucket=upload.bucket,
         key=upload.key,
-        object_version=upload.version,
-        start=upload.start,
+        etag=upload.etag,
     )
     # The mark first: a submission that was begun can always be found and resumed.
     services.store.put(marker, upload.model_dump_json().encode())
@@ -107,8 +112,11 @@ def submit(services: Services, upload: Upload) -> Outcome:
         return Outcome(state="over", submission=name, run_id=found.run_id)
     if held is None:
         return Outcome(state="held", submission=name)
+    work = _Work(services, upload, held)
     try:
-        outcome = _Work(services, upload, held).go()
+        outcome = work.already_closed() or work.go()
+    except SupersededError as error:
+        outcome = work.give_way(error)
     except (InputError, ConflictError, NotFoundError) as error:
         outcome = _refuse(services, upload, held, error)
     except NotReadyError as error:
@@ -141,22 +149,28 @@ class _Work:
         self.upload = upload
         self.held = held
 
+    def already_closed(self) -> Outcome | None:
+        """Every message was sent, and whoever sent them died before closing the claim."""
+        claim = self.held.value
+        record = self._run_of_claim()
+        known = record.submissions.get(self.upload.submission) if record else None
+        if known is None or not known.closed:
+            return None
+        self.held.release(claim.model_copy(update={"state": "closed"}))
+        return Outcome(state="over", submission=self.upload.submission, run_id=claim.run_id)
+
     def go(self) -> Outcome:
         self._not_stopped()
         reader = ObjectReader(self.services.clients.s3, self._version())
         header = read_header(reader, self.upload.key)
         live = self._live_run()
+        if live is not None and not live.accepts:
+            raise NotReadyError(f"the run {live.run_id} is ending; a new one takes this job file")
         parsed = self._config(header, live)
-        claim = self.held.value
-        job_file: JobFile | None = None
-        if not claim.jobs:
-            job_file = check(
-                reader,
-                self.upload.key,
-                check_if_done=parsed.config.check_if_done_bool,
-                on_progress=self._still_here,
-            )
-        record = self._run(header, live, parsed, job_file)
+        warnings = parsed.warnings
+        if not self.held.value.jobs:
+            warnings += self._check(reader, parsed)
+        record = self._run(header, live, parsed)
         if record.start:
             self._wake(record.run_id)
         send_jobs(
@@ -173,7 +187,41 @@ class _Work:
             submission=self.upload.submission,
             queue_url=record.queue_url,
         )
-        return self._close(record, (*parsed.warnings, *(job_file.warnings if job_file else ())))
+        return self._close(record, warnings)
+
+    def _check(self, reader: ObjectReader, parsed: ParsedConfig) -> tuple[str, ...]:
+        """Check the whole file; its jobs are counted in the claim, so that it is checked once."""
+        job_file = check(
+            reader,
+            self.upload.key,
+            check_if_done=parsed.config.check_if_done_bool,
+            on_progress=self._still_here,
+        )
+        counted = {"jobs": job_file.jobs, "duplicates": job_file.duplicates}
+        self.held.save(self.held.value.model_copy(update=counted))
+        return job_file.warnings
+
+    def give_way(self, error: SupersededError) -> Outcome:
+        """The file was replaced under its key, in a bucket that keeps no versions. The new one has
+        its own submission; of the old one, what was sent counts."""
+        upload, claim = self.upload, self.held.value
+        log.warning("job file replaced", extra={"key": upload.key, "reason": str(error)})
+        if claim.run_id:
+
+            def cut_short(record: RunRecord) -> RunRecord | None:
+                mine = record.submissions.get(upload.submission)
+                if mine is None:
+                    return None
+                mine = mine.model_copy(update={"jobs": claim.sent, "closed": True})
+                mended = {**record.submissions, upload.submission: mine}
+                told = f"{error}: {claim.sent} of its {claim.jobs} jobs had been sent"
+                return record.model_copy(update={"submissions": mended}).with_note(told)
+
+            self.services.runs.change(claim.run_id, cut_short)
+        self.held.release(claim.model_copy(update={"state": "closed"}))
+        return Outcome(
+            state="over", submission=upload.submission, run_id=claim.run_id, messages=(str(error),)
+        )
 
     def _wake(self, run_id: str) -> None:
         """Request machines now, so that they boot while the messages are sent."""
@@ -182,24 +230,33 @@ class _Work:
         except (*AwsError, CellFleetError):
             log.exception("machines can't be requested yet", extra={"run_id": run_id})
 
+    def _run_of_claim(self) -> RunRecord | None:
+        run_id = self.held.value.run_id
+        return self.services.runs.load(run_id) if run_id else None
+
     def _not_stopped(self) -> None:
         """Whoever stopped the run didn't mean to see it start again."""
-        record = self.services.runs.latest(self.upload.app)
-        if (
-            record is not None
-            and record.outcome == STOPPED
-            and self.upload.submission in record.submissions
-        ):
-            raise ConflictError(
-                f"the run {record.run_id} was stopped while this job file was being sent; "
-                "upload it again to run it"
-            )
+        for record in (self._run_of_claim(), self.services.runs.latest(self.upload.app)):
+            if (
+                record is not None
+                and record.outcome == STOPPED
+                and self.upload.submission in record.submissions
+            ):
+                raise ConflictError(
+                    f"the run {record.run_id} was stopped while this job file was being sent"
+                )
 
     def _version(self) -> ObjectVersion:
-        upload = self.upload
+        """The bytes that were uploaded, the same at every resumption. Raises SupersededError."""
+        upload, claim = self.upload, self.held.value
         version = head(self.services.clients.s3, upload.bucket, upload.key, version=upload.version)
         if version is None:
             raise NotFoundError(f"s3://{upload.bucket}/{upload.key} is gone")
+        found = version.etag.strip('"')
+        if claim.etag and claim.etag != found:
+            raise SupersededError(f"{upload.key} was replaced by another upload")
+        if not claim.etag:
+            self.held.save(claim.model_copy(update={"etag": found}))
         return version
 
     def _live_run(self) -> RunRecord | None:
@@ -245,28 +302,20 @@ class _Work:
             self.held.save(self.held.value)
 
     def _run(
-        self,
-        header: JobFileHeader,
-        live: RunRecord | None,
-        parsed: ParsedConfig,
-        job_file: JobFile | None,
+        self, header: JobFileHeader, live: RunRecord | None, parsed: ParsedConfig
     ) -> RunRecord:
-        """The run that takes the jobs, with this submission registered and the queue there."""
+        """The run that takes the jobs: set up, and with this submission registered."""
         if live is None or header.config is not None or header.fleet is not None:
             record = set_up(self.services, parsed, fleet_file=header.fleet)
         else:
-            record = live
+            # Its set-up may have died half-way.
+            record = converge(self.services, live)
         claim = self.held.value
-        if job_file is not None:
-            claim = claim.model_copy(
-                update={"jobs": job_file.jobs, "duplicates": job_file.duplicates}
-            )
         if claim.run_id and claim.run_id != record.run_id:
-            # The run that it was sent to has ended without it (stopped): begin anew.
+            # The run that it was sent to is over: begin anew.
             claim = claim.model_copy(update={"cursor": 0, "sent": 0})
         self.held.save(claim.model_copy(update={"run_id": record.run_id, "state": "working"}))
-        record = self._register(record.run_id, claim.jobs)
-        return converge(self.services, record, parsed.config) if not record.queue_url else record
+        return self._register(record.run_id, claim.jobs)
 
     def _register(self, run_id: str, jobs: int) -> RunRecord:
         upload = self.upload
@@ -282,6 +331,8 @@ class _Work:
                     "outcome": "",
                     "start": record.start or upload.start,
                     "submissions": {**record.submissions, upload.submission: known or fresh},
+                    # What is lost of this one may be sent again, whatever was lost before.
+                    "resent": record.resent if known else 0,
                 }
             )
 

@@ -12,7 +12,6 @@ from aws_lambda_powertools import Logger
 from pydantic import BaseModel, ConfigDict
 
 from chalicelib.aws import lease
-from chalicelib.aws.errors import AwsError
 from chalicelib.aws.execute import Failure, execute
 from chalicelib.aws.observe import Memory, look
 from chalicelib.aws.services import Services
@@ -22,7 +21,8 @@ from chalicelib.core.config import parse_keys
 from chalicelib.core.decide import decide
 from chalicelib.core.observation import Observation
 from chalicelib.core.run import Phase, RunRecord
-from chalicelib.errors import CellFleetError, LeaseLostError, NotFoundError
+from chalicelib.errors import LeaseLostError, NotFoundError
+from chalicelib.operations.setup import converge
 
 log = Logger(service="cellfleet", child=True)
 
@@ -62,7 +62,7 @@ def tick_run(services: Services, run_id: str) -> Status | None:
         return None
     try:
         return _tick(services, run_id)
-    except (*AwsError, CellFleetError, ValueError) as error:
+    except Exception as error:
         log.exception("tick failed", extra={"run_id": run_id})
         return _failed(services, run_id, error)
     finally:
@@ -86,6 +86,10 @@ def _tick(services: Services, run_id: str) -> Status | None:
     before = last.memory if last else Memory()
     # Only the first look counts as a reading; the others follow up on our own actions.
     seen, memory = look(services, record, config, before)
+    if record.phase is Phase.OPEN and record.start and not _is_set_up(record, seen):
+        # Its set-up died half-way, or somebody deleted a part of it.
+        record = converge(services, record)
+        seen, _again = look(services, record, config, before)
     failures: tuple[Failure, ...] = ()
     for _ in range(_ROUNDS):
         plan = decide(record, config, seen)
@@ -97,6 +101,10 @@ def _tick(services: Services, run_id: str) -> Status | None:
     status = _status(record, seen, memory, failures)
     services.store.put(keys.run_status(run_id), status.model_dump_json(indent=1).encode())
     return status
+
+
+def _is_set_up(record: RunRecord, seen: Observation) -> bool:
+    return bool(record.queue_url and record.task_definition and seen.queue and seen.service)
 
 
 def _last(services: Services, run_id: str) -> Status | None:
@@ -145,7 +153,7 @@ def tick_all(services: Services) -> Iterator[Status]:
         services.check_deadline()
         try:
             status = tick_run(services, run_id)
-        except (*AwsError, CellFleetError):
+        except Exception:
             log.exception("tick failed, and its status can't be written", extra={"run_id": run_id})
         else:
             if status is not None:

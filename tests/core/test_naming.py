@@ -23,7 +23,6 @@ def names_of(app: str, **keys: str) -> Names:
 
 def everything(names: Names) -> dict[str, str]:
     """Every name that an app makes or removes, by what it names."""
-    visible, in_flight = names.queue_alarms
     return {
         "queue": names.queue,
         "task family": names.task_family,
@@ -34,8 +33,6 @@ def everything(names: Names) -> dict[str, str]:
         "machine": names.machine,
         "log group": names.log_group,
         "instance log group": names.instance_log_group,
-        "visible alarm": visible,
-        "in flight alarm": in_flight,
         "instance alarm": names.instance_alarm("i-0123456789abcdef0"),
     }
 
@@ -51,8 +48,6 @@ def test_names_are_dcps() -> None:
         "machine": "ScreenWorker",
         "log group": "Screen",
         "instance log group": "Screen_perInstance",
-        "visible alarm": "ApproximateNumberOfMessagesVisibleisZero_Screen",
-        "in flight alarm": "ApproximateNumberOfMessagesNotVisibleisZero_Screen",
         "instance alarm": "Screen_i-0123456789abcdef0",
     }
 

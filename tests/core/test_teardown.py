@@ -51,7 +51,9 @@ def test_a_cluster_goes_only_if_it_is_ours_unused_and_not_the_default(sight: Obs
 def test_a_service_is_touched_only_if_it_is_ours(sight: Observation) -> None:
     found = kinds(decide_teardown(ending(), SETTINGS, sight))
     active = sight.service is not None and sight.service.status == "ACTIVE"
-    assert (plan.DeleteService in found) == (is_ours(sight.service) and active)
+    machines_gone = not sight.instances and not sight.container_instances
+    deleted = is_ours(sight.service) and active and machines_gone
+    assert (plan.DeleteService in found) == deleted
     if not is_ours(sight.service):
         assert plan.UpdateService not in found
 

@@ -68,7 +68,7 @@ def _(action: plan.DeleteQueue, world: World) -> None:
 
 @carry_out.register(plan.CreateLogGroup)
 def _(action: plan.CreateLogGroup, world: World) -> None:
-    assert action.exists == (action.name in world.log_groups)
+    assert action.name not in world.log_groups
     world.log_groups[action.name] = action.days
 
 

@@ -16,9 +16,9 @@ from tests.worker.world import CSV, PIPELINE, RUN, SUBMISSION, World, load_data_
 from worker.commit import STALE_SECONDS, CommitFile
 from worker.donecheck import is_done
 from worker.inputs import Inputs
-from worker.job import ForeignRun, work
+from worker.job import PUBLISH_GRACE, work
 from worker.prepare import Folder, prepare
-from worker.queue import QueueGone
+from worker.queue import Queue, QueueGone, Stop
 
 
 def commit_of(world: World, well: str = "A01") -> str:
@@ -180,24 +180,83 @@ def test_failures_of_earlier_copies_count(world: World) -> None:
     assert world.outcomes() == [("dead", "crash")]
 
 
-def alive(process: int) -> bool:
-    return Path(f"/proc/{process}").exists()
+class Deaf:
+    """An SQS client that fails at calls to the dead-letter queue, before or after them."""
+
+    def __init__(self, world: World, error: BaseException, after: bool = False):
+        self.world, self.error, self.after = world, error, after
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.world.sqs, name)
+
+    def send_message(self, **kwargs: Any) -> Any:
+        if kwargs["QueueUrl"] != self.world.dead_letter_url:
+            return self.world.sqs.send_message(**kwargs)
+        if self.after:
+            self.world.sqs.send_message(**kwargs)
+        raise self.error
+
+    def queue(self) -> Queue:
+        return Queue(self, self.world.queue_url, self.world.dead_letter_url, poll_seconds=0)  # type: ignore[arg-type]
 
 
-def test_a_message_that_can_t_be_read_is_buried(world: World) -> None:
-    work(world.tools(), world.lease('{"pipeline": "p"}'))
-    assert world.outcomes() == [("dead", "message")]
-    assert world.dead() == ['{"pipeline": "p"}']
+class Unrecorded:
+    """An S3 client that fails to write the ledger, that many times."""
+
+    def __init__(self, s3: Any, times: int = 1):
+        self.s3, self.left = s3, times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.s3, name)
+
+    def put_object(self, **kwargs: Any) -> Any:
+        if self.left and kwargs["Key"].startswith(contract.ledger_prefix(RUN)):
+            self.left -= 1
+            raise OSError("no network")
+        return self.s3.put_object(**kwargs)
+
+
+def test_without_the_dead_letter_queue_the_ledger_tells_of_the_dead(world: World) -> None:
+    remove_image(world)
+    world.sqs.delete_queue(QueueUrl=world.dead_letter_url)
+    work(world.tools(), world.lease(world.message("A01")))
+    assert world.outcomes() == [("dead", "input")]
+    assert "The dead-letter queue is gone" in world.sentence()
     assert world.queued() == (0, 0)
 
 
-def test_another_run_s_message_is_returned(world: World) -> None:
-    body = world.message("A01", run="Other-20250101T0000000000").encode()
-    with pytest.raises(ForeignRun, match="Other-"):
-        work(world.tools(), world.lease(body))
-    assert world.lease().body == body
+def test_a_job_that_can_t_be_moved_to_the_dead_letters_isn_t_dead(world: World) -> None:
+    remove_image(world)
+    refusing = Deaf(world, OSError("no network"))
+    work(world.tools(queue=refusing.queue()), world.lease(world.message("A01")))
+    assert world.outcomes() == [("failed", "input")]
+    assert world.queued() == (0, 1)
+    assert world.dead() == []
+
+
+def test_a_job_that_isn_t_on_record_stays_in_the_queue(world: World) -> None:
+    remove_image(world)
+    unrecorded = Unrecorded(world.s3)
+    work(world.tools(s3=unrecorded), world.lease(world.message("A01")))
     assert world.ledger() == []
-    assert world.runs() == []
+    assert world.queued() == (0, 1)
+
+
+def test_a_worker_that_dies_while_burying_a_job_leaves_it_to_another(world: World) -> None:
+    remove_image(world)
+    dying = Deaf(world, Crash(), after=True)
+    lease = world.lease(world.message("A01"))
+    with pytest.raises(Crash):
+        work(world.tools(queue=dying.queue()), lease)
+    assert world.ledger() == []
+    world.queue().extend(lease, 0)
+    work(world.tools(), world.lease())
+    assert world.outcomes() == [("dead", "input")]
+    assert world.queued() == (0, 0)
+
+
+def alive(process: int) -> bool:
+    return Path(f"/proc/{process}").exists()
 
 
 # --- once is enough --------------------------------------------------------------------------
@@ -210,6 +269,52 @@ def test_a_job_that_is_published_is_not_run_again(world: World) -> None:
     assert world.runs() == ["A01"]
     assert world.outputs("A01") == before
     assert set(world.outcomes()) == {("done", "")}
+    assert world.queued() == (0, 0)
+
+
+class Overtaking:
+    """An S3 client under whose eyes another worker publishes the job, right after the first
+    look at its commit."""
+
+    def __init__(self, s3: Any, commit: CommitFile):
+        self.s3, self.commit, self.looked = s3, commit, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.s3, name)
+
+    def get_object(self, **kwargs: Any) -> Any:
+        if self.looked or kwargs["Key"] != self.commit.key:
+            return self.s3.get_object(**kwargs)
+        self.looked = True
+        try:
+            return self.s3.get_object(**kwargs)
+        finally:
+            self.commit.write("", "published", "another", [])
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile", "by us", "skipped"])
+def test_a_job_that_is_over_never_fails_for_want_of_a_record(when: str, world: World) -> None:
+    """On its last attempt, the results there; the ledger can be written again right after."""
+    s3 = world.s3
+    commit = CommitFile(s3, world.bucket, commit_of(world))
+    if when == "before":
+        commit.write("", "published", "another", [])
+    elif when == "meanwhile":
+        s3 = Overtaking(s3, commit)
+    elif when == "skipped":
+        world.put("project/output/A01/Image.csv", b"x")
+    unrecorded = Unrecorded(s3)
+    tools = world.tools(s3=unrecorded, check_if_done=when == "skipped")
+    lease = world.lease(world.message("A01", failures=2))
+    work(tools, lease)
+    assert unrecorded.left == 0
+    assert world.ledger() == []
+    assert world.dead() == []
+    assert world.queued() == (0, 1)
+
+    world.queue().extend(lease, 0)
+    work(tools, world.lease())
+    assert world.outcomes() == [("skipped" if when == "skipped" else "done", "")]
     assert world.queued() == (0, 0)
 
 
@@ -380,6 +485,45 @@ def test_an_interrupted_job_is_passed_on_with_its_failures(world: World) -> None
     assert copy.receives == 1
     assert world.ledger() == []
     assert not alive(int((world.folder / "hanging-A01").read_text()))
+
+
+class SlowUpload:
+    """An S3 client whose first upload takes so long, in seconds, with the order to stop given
+    at its beginning."""
+
+    def __init__(self, s3: Any, stop: Callable[[], None], sleep: Callable[[], None]):
+        self.s3, self.stop, self.sleep, self.uploads = s3, stop, sleep, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.s3, name)
+
+    def upload_file(self, *args: Any, **kwargs: Any) -> None:
+        self.uploads += 1
+        if self.uploads == 1:
+            self.stop()
+            self.sleep()
+        self.s3.upload_file(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "at_once", "finished"),
+    [(PUBLISH_GRACE - 1, False, True), (PUBLISH_GRACE, False, False), (1, True, False)],
+)
+def test_a_job_being_published_may_finish(
+    seconds: float, at_once: bool, finished: bool, world: World
+) -> None:
+    now = [0.0]
+    stop = Stop(lambda: now[0])
+    slow = SlowUpload(
+        world.s3,
+        stop=lambda: stop.set("SIGTERM", at_once),
+        sleep=lambda: now.__setitem__(0, seconds),
+    )
+    tools = world.tools(s3=slow, inputs=Inputs(world.s3), stop=stop, clock=lambda: now[0])
+    work(tools, world.lease(world.message("A01")))
+    assert slow.uploads == (2 if finished else 1)
+    assert world.outcomes() == ([("done", "")] if finished else [])
+    assert world.queued() == ((0, 0) if finished else (1, 0))
 
 
 # --- file lists and siblings -----------------------------------------------------------------

@@ -56,11 +56,16 @@ def test_passing_on_costs_no_receive(world: World) -> None:
     assert (again.body, again.receives) == ("a copy", 1)
 
 
-def test_burying_moves_the_body_unchanged(world: World) -> None:
+def test_the_dead_letters_get_the_body_unchanged(world: World) -> None:
     lease = world.lease("a body")
-    world.queue().bury(lease)
+    assert world.queue().send_to_dead_letters(lease)
     assert world.dead() == ["a body"]
-    assert world.queued() == (0, 0)
+    assert world.queued() == (0, 1)
+
+
+def test_a_deleted_dead_letter_queue_doesn_t_stop_the_run(world: World) -> None:
+    world.sqs.delete_queue(QueueUrl=world.dead_letter_url)
+    assert not world.queue().send_to_dead_letters(world.lease("a body"))
 
 
 def test_a_deleted_queue_means_that_the_run_was_stopped(world: World) -> None:
@@ -114,6 +119,21 @@ def test_a_beat_extends_the_lease(clock: Clock) -> None:
         heart.check()
 
 
+def test_a_beat_that_fails_doesn_t_end_the_others(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise KeyError("in a beat")
+
+    beats: list[float] = []
+    heart = heartbeat(Refusing(), clock)
+    heart.beats += [fail, lambda: beats.append(clock.now)]
+    assert heart.beat()
+    assert heart.beat()
+    assert len(beats) == 2
+    assert "in a beat" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("error", "reason"), [(LeaseLost(), "lease lost"), (QueueGone(), "run stopped")]
 )
@@ -150,3 +170,13 @@ def test_an_order_to_stop_interrupts_after_the_grace(clock: Clock) -> None:
     clock.now += 8
     with pytest.raises(Cancelled, match="interrupted"):
         heart.check(grace=8)
+
+
+def test_an_order_at_once_leaves_no_grace(clock: Clock) -> None:
+    stop = Stop(clock)
+    stop.set("SIGTERM")
+    assert not stop.given(grace=80)
+    clock.now += 3
+    stop.set("the run was stopped", at_once=True)
+    assert stop.given(grace=80)
+    assert (stop.reason, stop.age()) == ("SIGTERM", 3)

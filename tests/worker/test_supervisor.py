@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ import pytest
 from chalicelib import contract
 from tests.worker.world import WELLS, World
 from worker.protection import Protection
+from worker.supervisor import IDLE_STOP_SECONDS, STOP_SECONDS, Clients, Supervisor
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30.0
@@ -77,13 +79,6 @@ def test_the_end_of_the_run_ends_the_worker(world: World) -> None:
     assert world.supervisor(slots=2).run() == 0
 
 
-def test_another_run_s_message_ends_the_worker(world: World) -> None:
-    message = world.message("A01", run="Other-20250101T0000000000")
-    world.send(message)
-    assert world.supervisor().run() != 0
-    assert world.lease().body == message.encode()
-
-
 def test_sigterm_returns_running_jobs_and_exits_well(world: World) -> None:
     world.behave({"A01": "hang", "A02": "hang"})
     for well in ("A01", "A02"):
@@ -100,6 +95,55 @@ def test_sigterm_returns_running_jobs_and_exits_well(world: World) -> None:
     assert [copy.failures for copy in copies] == [0, 0]
     assert world.ledger() == []
     assert world.leftovers() == []
+
+
+class Stuck:
+    """An AWS client one of whose calls never returns, until the test is over."""
+
+    def __init__(self, client: Any, name: str):
+        self.client, self.name = client, name
+        self.reached, self.over = threading.Event(), threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return self._wait if name == self.name else getattr(self.client, name)
+
+    def _wait(self, *_: Any, **__: Any) -> Any:
+        self.reached.set()
+        self.over.wait(PATIENCE)
+        raise OSError("the test is over")
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "patience"),
+    [("sqs", "receive_message", IDLE_STOP_SECONDS), ("s3", "upload_file", STOP_SECONDS)],
+)
+def test_a_stuck_slot_is_waited_for_only_so_long(
+    service: str, call: str, patience: float, world: World
+) -> None:
+    stuck = Stuck(getattr(world, service), call)
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        time.sleep(0.01)
+        if stuck.reached.is_set():
+            supervisor.stop("test")
+            now[0] += seconds
+
+    clients = {"s3": world.s3, "sqs": world.sqs, service: stuck}
+    supervisor = Supervisor(
+        world.environment(),
+        Clients(clients["s3"], clients["sqs"], None),
+        clock=lambda: now[0],
+        now=time.time,
+        sleep=sleep,
+        poll_seconds=0,
+    )
+    world.send(world.message("A01"))
+    assert supervisor.run() == 0
+    assert patience <= now[0] < patience + 1
+    stuck.over.set()
+    if service == "s3":
+        wait_for(lambda: world.queued() != (0, 1) or world.ledger(), "the job's end")
 
 
 def test_a_spot_notice_acts_like_sigterm(world: World, tmp_path: Path) -> None:
@@ -183,3 +227,21 @@ def test_without_an_ecs_agent_nothing_is_asked() -> None:
     for uri in ("", "http://127.0.0.1:9/nobody"):
         with Protection(uri, time.monotonic).job():
             pass
+
+
+def test_an_agent_that_talks_nonsense_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            for _ in range(2):
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b"what?\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with Protection(f"http://127.0.0.1:{server.getsockname()[1]}", time.monotonic).job():
+            pass
+        thread.join()
+    assert capsys.readouterr().out.count("ECS didn't protect this task") == 1

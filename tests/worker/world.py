@@ -17,10 +17,10 @@ import tifffile
 from chalicelib import contract
 from worker.environment import Environment
 from worker.inputs import Inputs
-from worker.job import Tools
 from worker.protection import Protection
 from worker.queue import Lease, Queue, Stop
 from worker.supervisor import Clients, Supervisor
+from worker.tools import Tools
 
 DATA = Path(__file__).parent / "data"
 RUN = "Plate-20250101T0000000000"
