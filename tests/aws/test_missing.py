@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from chalicelib.aws import missing
 from chalicelib.contract import DEAD, DONE, FAILED, LOST, LedgerEntry
 from chalicelib.core.run import Phase
 from chalicelib.operations.tick import Status, tick_run
@@ -89,10 +92,21 @@ def test_a_job_that_used_up_its_tries_is_not_sent_again(world: World) -> None:
     assert wells(world.messages("AppQueue")) == {"Metadata_Plate=P1,Metadata_Well=1": 1}
 
 
-def test_a_queue_that_somebody_deleted_ends_the_run(world: World) -> None:
+def test_a_queue_that_somebody_deleted_is_made_anew_and_its_jobs_sent_again(
+    world: World,
+) -> None:
     run_id = send_event(world, upload(world)).run_id
     url = world.client("sqs").get_queue_url(QueueName="AppQueue")["QueueUrl"]
     world.client("sqs").delete_queue(QueueUrl=url)
     ticks(world, run_id, 8)
-    assert world.process().runs.load(run_id).phase is Phase.FINISHED
-    assert remains(world) == []
+    assert wells(world.messages("AppQueue")).total() == 4
+
+
+def test_more_lost_jobs_than_one_slice_are_all_sent_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(missing, "SLICE", 3)
+    run_id = send_event(world, upload(world, job_file(11, config=config_keys()))).run_id
+    taken = lose(world)
+    ticks(world, run_id, 5)
+    assert wells(world.messages("AppQueue")) == wells(taken)
