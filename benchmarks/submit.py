@@ -233,7 +233,7 @@ def measure_memory(groups: int) -> float:
             check=True,
         )
     peaks = json.loads(child.stdout.splitlines()[-1])
-    rise = (peaks["after"] - peaks["before"]) / 2**20
+    rise: float = (peaks["after"] - peaks["before"]) / 2**20
     print(
         f"{groups} groups: peak memory {peaks['after'] / 2**20:.0f} MiB, "
         f"{rise:.1f} MiB above the process with its clients created"

@@ -239,7 +239,7 @@ def test_an_agent_that_talks_nonsense_changes_nothing(capsys: pytest.CaptureFixt
                     connection.recv(65536)
                     connection.sendall(b"what?\r\n\r\n")
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         with Protection(f"http://127.0.0.1:{server.getsockname()[1]}", time.monotonic).job():
             pass
