@@ -73,6 +73,20 @@ def test_a_file_that_was_replaced_while_it_was_sent_is_not_mixed_with_the_new_on
     assert any("was replaced" in note for note in record.notes)
 
 
+@pytest.mark.usefixtures("small_windows")
+def test_a_file_that_was_deleted_while_it_was_sent_doesnt_keep_its_run_open(world: World) -> None:
+    sent = plain_upload(world, job_file(25, config=config_keys()), "01")
+    dies(world, sent, "AmazonSQS.SendMessageBatch", 2)
+    world.client("s3").delete_object(Bucket=PLAIN, Key=KEY)
+    assert [o.state for o in resume_all(world.process("tick"))] == ["refused"]
+    assert "is gone" in world.read("refused/App/plate.json")["problems"][0]
+    finish_jobs(world, "AppQueue")
+    run_id = world.keys("live/")[0].removeprefix("live/")
+    tick_run(world.process("tick"), run_id)
+    assert world.process().runs.load(run_id).phase is Phase.FINISHED
+    assert remains(world) == []
+
+
 def test_a_late_event_of_a_replaced_file_runs_nothing(world: World) -> None:
     first = plain_upload(world, job_file(3, config=config_keys()), "01")
     second = plain_upload(world, job_file(5, config=config_keys()), "02")
