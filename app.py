@@ -12,8 +12,8 @@ from chalice.app import Chalice
 if TYPE_CHECKING:
     from chalicelib.aws.services import Services
 
-app = Chalice(app_name="cellfleet")
-app.log.propagate = False
+# Powertools writes the log; Chalice's own handler would write each line a second time.
+app = Chalice(app_name="cellfleet", configure_logs=False)
 log = Logger(service="cellfleet")
 
 

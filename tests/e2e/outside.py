@@ -142,7 +142,8 @@ class Outside:
     def jobs(self, run_id: str) -> list[tuple[str, dict[str, str], str]]:
         """The jobs that a run was sent: id, group, folder."""
         lists = [key for key in self.keys(f"runs/{run_id}/submissions/") if "/jobs-" in key]
-        lines = [line for key in lists for line in gzip.decompress(self.read(key)).splitlines()]
+        # The first line of each list says what its jobs share.
+        lines = [line for key in lists for line in gzip.decompress(self.read(key)).splitlines()[1:]]
         return [tuple(json.loads(line)) for line in lines]
 
     # --- the rest of AWS -------------------------------------------------------------------
