@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: How many requests a submission keeps in flight. SQS answers in about 10 ms and boto3 needs 1 to
 #: 2 ms of processor time a request: more threads than this only wait for each other.
-SENDERS = 24
+SENDERS = 12
 
 
 class Clients:

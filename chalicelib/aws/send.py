@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from itertools import islice
 
 from chalicelib.aws import queue
@@ -37,6 +39,7 @@ def send_jobs(
     acknowledged, the cursor moves. Raises DeadlineError between two windows, LeaseLostError
     when another process has taken over.
     """
+    _spare_the_collector()
     sqs, store = services.clients.sqs, services.store
 
     def begin(pool: ThreadPoolExecutor, window: list[Job]) -> list[Future[None]]:
@@ -55,6 +58,17 @@ def send_jobs(
             sent = held.value.sent + count
             held.save(held.value.model_copy(update={"cursor": cursor, "sent": sent}))
             services.check_deadline()
+
+
+@cache
+def _spare_the_collector() -> None:
+    """Hide what lives as long as the process from Python's garbage collector, once.
+
+    boto3's models are hundreds of thousands of objects, and each of many requests makes enough
+    new ones to have all of them looked at again: a tenth of the time that sending takes.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def job_list(header: JobFileHeader, jobs: Iterable[Job]) -> bytes:

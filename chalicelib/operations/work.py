@@ -210,9 +210,10 @@ class Work:
         """The run that takes the jobs: set up, and with this submission registered."""
         if live is None or header.config is not None or header.fleet is not None:
             record = set_up(self.services, parsed, fleet_file=header.fleet)
+        elif not (live.queue_url and live.task_definition):
+            record = converge(self.services, live)  # its set-up died half-way
         else:
-            # Its set-up may have died half-way.
-            record = converge(self.services, live)
+            record = live
         claim = self.held.value
         if claim.run_id and claim.run_id != record.run_id:
             # The run that it was sent to is over: begin anew.
