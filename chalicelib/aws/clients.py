@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 #: How many requests a submission keeps in flight. SQS answers in about 10 ms and boto3 needs 1 to
-#: 2 ms of processor time a request: more threads than this only wait for each other.
-SENDERS = 12
+#: 1.5 ms of processor time a request; measured, 20 threads send a fifth faster than 12, 24 no faster.
+SENDERS = 20
 
 
 class Clients:
