@@ -1,6 +1,6 @@
 """What moto's spot fleets lack for our use: idempotent requests, and an afterlife.
 
-AWS answers a repeated ClientToken with the first fleet, lets a cancelled fleet be described
+AWS tags machines with their fleet, answers a repeated ClientToken with the first fleet, lets a cancelled fleet be described
 for two days, and terminates what is terminated already without complaint. It says of a launch
 template that isn't there that it isn't, not that its name is missing.
 """
@@ -47,8 +47,11 @@ def _request(original: Callable[..., Any]) -> Callable[..., Any]:
             if token and token in tokens:
                 return ActionResult({"SpotFleetRequestId": tokens[token]})
             result = original(response)
+            fleet_id = result.result["SpotFleetRequestId"]
+            for request in backend.spot_fleet_requests[fleet_id].spot_requests:
+                request.instance.add_tags({"aws:ec2spot:fleet-request-id": fleet_id})
             if token:
-                tokens[token] = result.result["SpotFleetRequestId"]
+                tokens[token] = fleet_id
             return result
 
     return request_spot_fleet

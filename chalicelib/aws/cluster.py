@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.aws.errors import is_not_found
 from chalicelib.core.naming import RUN_ATTRIBUTE
-from chalicelib.core.observation import ClusterView, ServiceView
+from chalicelib.core.observation import ClusterView, HostView, ServiceView
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
@@ -50,34 +50,49 @@ def look_at_service(ecs: ECSClient, cluster: str, name: str) -> ServiceView | No
                 pending=service["pendingCount"],
                 task_definition=service["taskDefinition"],
                 tags=_tags(service.get("tags", [])),
+                events=tuple((e["createdAt"], e["message"]) for e in service.get("events", [])),
             )
     return None
 
 
-def container_instances(ecs: ECSClient, cluster: str, run_id: str) -> Iterator[str]:
-    """ARNs of the run's machines in the cluster: by attribute, never "the cluster's".
+def look_at_hosts(ecs: ECSClient, cluster: str, run_id: str) -> tuple[HostView, ...]:
+    """The run's machines in the cluster: by attribute, never "the cluster's"; () without cluster.
 
-    The listing is filtered, and each machine looked at again before anybody deregisters it. Two
-    calls for each hundred.
+    The listing is filtered, and the attribute of each machine looked at again. Two calls for
+    each hundred.
     """
+    try:
+        return tuple(_hosts(ecs, cluster, run_id))
+    except ClientError as error:
+        if is_not_found(error):
+            return ()
+        raise
+
+
+def _hosts(ecs: ECSClient, cluster: str, run_id: str) -> Iterator[HostView]:
     pages = ecs.get_paginator("list_container_instances").paginate(
         cluster=cluster,
         filter=f"attribute:{RUN_ATTRIBUTE} == {run_id}",
         PaginationConfig={"PageSize": 100},
     )
-    try:
-        for page in pages:
-            listed = page["containerInstanceArns"]
-            if not listed:
-                continue
-            found = ecs.describe_container_instances(cluster=cluster, containerInstances=listed)
-            for machine in found["containerInstances"]:
-                attributes = {a["name"]: a.get("value") for a in machine.get("attributes", [])}
-                if attributes.get(RUN_ATTRIBUTE) == run_id:
-                    yield machine["containerInstanceArn"]
-    except ClientError as error:
-        if not is_not_found(error):
-            raise
+    for page in pages:
+        listed = page["containerInstanceArns"]
+        if not listed:
+            continue
+        found = ecs.describe_container_instances(cluster=cluster, containerInstances=listed)
+        for machine in found["containerInstances"]:
+            attributes = {a["name"]: a.get("value") for a in machine.get("attributes", [])}
+            if attributes.get(RUN_ATTRIBUTE) == run_id:
+                yield HostView(
+                    arn=machine["containerInstanceArn"],
+                    cluster=cluster,
+                    instance_id=machine.get("ec2InstanceId", ""),
+                    status=machine.get("status", ""),
+                    running=machine.get("runningTasksCount", 0),
+                    pending=machine.get("pendingTasksCount", 0),
+                    registered_at=machine.get("registeredAt"),
+                    connected=machine.get("agentConnected", True),
+                )
 
 
 def task_definitions(ecs: ECSClient, family: str) -> Iterator[tuple[str, dict[str, str]]]:

@@ -15,10 +15,13 @@ from chalicelib.errors import CellFleetError, ConfigError, Problem
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef
     from mypy_boto3_ssm import SSMClient
 
 #: Where AWS publishes the id of the current ECS image.
 ECS_IMAGE = "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id"
+#: AWS tags each machine with the spot fleet that launched it.
+_FLEET_TAG = "aws:ec2spot:fleet-request-id"
 _NOT_TERMINATED = ["pending", "running", "shutting-down", "stopping", "stopped"]
 
 
@@ -72,10 +75,22 @@ def look_at_instances(ec2: EC2Client, run_id: str) -> tuple[InstanceView, ...]:
         PaginationConfig={"PageSize": 1000},
     )
     return tuple(
-        InstanceView(instance_id=instance["InstanceId"], state=instance["State"]["Name"])
+        _instance(instance)
         for page in pages
         for reservation in page["Reservations"]
         for instance in reservation["Instances"]
+    )
+
+
+def _instance(instance: InstanceTypeDef) -> InstanceView:
+    tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
+    return InstanceView(
+        instance_id=instance["InstanceId"],
+        state=instance["State"]["Name"],
+        launched_at=instance.get("LaunchTime"),
+        machine_type=instance.get("InstanceType", ""),
+        spot=instance.get("InstanceLifecycle") == "spot",
+        fleet_id=tags.get(_FLEET_TAG, ""),
     )
 
 

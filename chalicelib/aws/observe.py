@@ -154,10 +154,7 @@ def _with_remains(
     return replace(
         seen,
         cluster=found_cluster,
-        container_instances=tuple(
-            (names.cluster, arn)
-            for arn in ecs_views.container_instances(clients.ecs, names.cluster, record.run_id)
-        )
+        hosts=ecs_views.look_at_hosts(clients.ecs, names.cluster, record.run_id)
         if found_cluster is not None
         else (),
         task_definitions=tuple(

@@ -15,6 +15,7 @@ from chalicelib.core.config import RunConfig
 from chalicelib.core.observation import Observation
 from chalicelib.core.plan import ChangePhase, Plan, ResolveMissing
 from chalicelib.core.run import COMPLETE, STOPPED, Phase, RunRecord
+from chalicelib.core.scale_in import decide_scale_in
 from chalicelib.core.start import decide_start
 from chalicelib.core.teardown import decide_teardown
 
@@ -31,7 +32,11 @@ def decide(record: RunRecord, config: RunConfig, seen: Observation) -> Plan:
         case Phase.OPEN:
             if is_over(record, seen) and (config.auto_monitor or record.monitored):
                 return (ChangePhase(phase=Phase.ENDING, outcome=COMPLETE),)
-            return (*_missing(record, seen), *decide_start(record, config, seen))
+            return (
+                *_missing(record, seen),
+                *decide_start(record, config, seen),
+                *decide_scale_in(record, config, seen),
+            )
         case Phase.ENDING:
             if record.outcome == STOPPED or is_over(record, seen):
                 return (ChangePhase(phase=Phase.TEARING_DOWN, outcome=record.outcome),)

@@ -38,6 +38,8 @@ class ServiceView:
     pending: int
     task_definition: str
     tags: Mapping[str, str] = field(default_factory=dict)
+    #: What ECS says that happened to it, newest first: pairs of time and text.
+    events: tuple[tuple[datetime, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +73,40 @@ class FleetView:
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceView:
-    """A machine of this run, not yet terminated. `state` is EC2's."""
+    """A machine of this run, not yet terminated. `state` is EC2's.
+
+    `fleet_id` is the fleet that launched it, "" if EC2 doesn't say.
+    """
 
     instance_id: str
     state: str
+    launched_at: datetime | None = None
+    machine_type: str = ""
+    spot: bool = False
+    fleet_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostView:
+    """A machine of this run as ECS knows it: a container instance with the run's attribute.
+
+    `status` is ACTIVE, DRAINING, or on its way in or out; `running` and `pending` count tasks;
+    `connected` says whether ECS hears from the machine's agent.
+    """
+
+    arn: str
+    cluster: str
+    instance_id: str
+    status: str = "ACTIVE"
+    running: int = 0
+    pending: int = 0
+    registered_at: datetime | None = None
+    connected: bool = True
+
+    @property
+    def busy(self) -> bool:
+        """It holds tasks, or is about to."""
+        return self.running + self.pending > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,10 +158,11 @@ class Observation:
     empty_readings: int = 0
     #: Only read when machines are to be started.
     account: Account | None = None
+    #: The machines as ECS knows them; None when they weren't read. Read at the end, and before
+    #: that only where machines are to go or something looks wrong.
+    hosts: tuple[HostView, ...] | None = None
     #: Only read while the run is ending.
     cluster: ClusterView | None = None
-    #: Pairs of cluster and ARN.
-    container_instances: tuple[tuple[str, str], ...] = ()
     task_definitions: tuple[str, ...] = ()
     launch_templates: tuple[str, ...] = ()
     alarms: tuple[str, ...] = ()

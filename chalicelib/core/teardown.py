@@ -78,7 +78,7 @@ def _service(record: RunRecord, config: RunConfig, seen: Observation) -> list[Ac
 
 
 def _machines_gone(seen: Observation) -> bool:
-    return not seen.instances and not seen.container_instances
+    return not seen.instances and not seen.hosts
 
 
 def _machines(seen: Observation) -> list[Action]:
@@ -89,7 +89,7 @@ def _machines(seen: Observation) -> list[Action]:
     if running:
         plan.append(TerminateInstances(instance_ids=running))
     if not running:
-        plan += [DeregisterInstance(cluster=c, arn=a) for c, a in seen.container_instances]
+        plan += [DeregisterInstance(cluster=h.cluster, arn=h.arn) for h in seen.hosts or ()]
     return plan
 
 
@@ -105,4 +105,4 @@ def _watch(config: RunConfig, seen: Observation) -> list[Action]:
 def _still_ending(record: RunRecord, seen: Observation) -> bool:
     """Something of ours is on its way out; AWS takes a while."""
     service_leaving = seen.service is not None and _ours(record, seen.service.tags)
-    return service_leaving or bool(seen.instances) or bool(seen.container_instances)
+    return service_leaving or bool(seen.instances) or bool(seen.hosts)

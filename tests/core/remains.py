@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from chalicelib.core.observation import (
     ClusterView,
     FleetView,
+    HostView,
     InstanceView,
     QueueView,
     ServiceView,
@@ -65,7 +66,9 @@ SIGHTS = st.builds(
             FleetView(fleet_id=f"sfr-{n}", state=state, target=3) for n, state in enumerate(states)
         )
     ),
-    container_instances=st.sampled_from([(), (("imaging", "container-instance/1"),)]),
+    hosts=st.sampled_from(
+        [(), (HostView(cluster="imaging", arn="container-instance/1", instance_id="i-1"),)]
+    ),
     task_definitions=st.sampled_from([(), (task_arn("ScreenTask"),)]),
     launch_templates=st.sampled_from([(), ("ScreenWorker",)]),
     alarms=st.sampled_from([(), ("Screen_i-0",)]),

@@ -29,7 +29,7 @@ from tests.core.remains import (
 @given(SIGHTS)
 def test_the_queue_stays_while_anything_may_read_it(sight: Observation) -> None:
     deletes = plan.DeleteQueue in kinds(decide_teardown(ending(), SETTINGS, sight))
-    readers = sight.instances or sight.container_instances
+    readers = sight.instances or sight.hosts
     assert deletes == (is_ours(sight.queue) and not readers)
 
 
@@ -43,7 +43,7 @@ def test_a_cluster_goes_only_if_it_is_ours_unused_and_not_the_default(sight: Obs
         and (sight.cluster.services, sight.cluster.instances, sight.cluster.tasks) == (0, 0, 0)
         and sight.service is None
         and not sight.instances
-        and not sight.container_instances
+        and not sight.hosts
     )
 
 
@@ -51,7 +51,7 @@ def test_a_cluster_goes_only_if_it_is_ours_unused_and_not_the_default(sight: Obs
 def test_a_service_is_touched_only_if_it_is_ours(sight: Observation) -> None:
     found = kinds(decide_teardown(ending(), SETTINGS, sight))
     active = sight.service is not None and sight.service.status == "ACTIVE"
-    machines_gone = not sight.instances and not sight.container_instances
+    machines_gone = not sight.instances and not sight.hosts
     deleted = is_ours(sight.service) and active and machines_gone
     assert (plan.DeleteService in found) == deleted
     if not is_ours(sight.service):
@@ -66,7 +66,7 @@ def test_it_is_finished_only_when_nothing_of_the_run_is_left(sight: Observation)
         or is_ours(sight.service)
         or any(not fleet.over for fleet in sight.fleets)
         or sight.instances
-        or sight.container_instances
+        or sight.hosts
         or sight.task_definitions
         or sight.launch_templates
         or sight.alarms

@@ -19,6 +19,7 @@ from chalicelib.core.observation import (
     Account,
     ClusterView,
     FleetView,
+    HostView,
     InstanceView,
     Observation,
     Progress,
@@ -146,7 +147,14 @@ class World:
         return replace(
             seen,
             cluster=self.cluster,
-            container_instances=tuple((self.names.cluster, a) for a in self.container_instances),
+            hosts=tuple(
+                HostView(
+                    cluster=self.names.cluster,
+                    arn=a,
+                    instance_id=a.removeprefix("container-instance/"),
+                )
+                for a in self.container_instances
+            ),
             task_definitions=tuple(self.task_definitions),
             launch_templates=tuple(self.templates),
             alarms=tuple(sorted(self.alarms & watched)) if self.record.worker == "dcp" else (),
