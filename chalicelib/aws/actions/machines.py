@@ -1,0 +1,76 @@
+"""Machines: launch template, fleets, instances. A fleet is written down before it is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib.aws import fleet
+from chalicelib.aws.actions.rim import Rim, carry_out, gone_is_fine
+from chalicelib.core import plan
+from chalicelib.core.compute import ec2_tags
+from chalicelib.core.run import Fleet, Phase, RunRecord
+
+
+@carry_out.register
+def _(action: plan.TerminateInstances, rim: Rim) -> None:
+    gone_is_fine(lambda: rim.aws.ec2.terminate_instances(InstanceIds=list(action.instance_ids)))
+
+
+@carry_out.register
+def _(action: plan.CreateLaunchTemplate, rim: Rim) -> None:
+    tags: Any = [{"ResourceType": "launch-template", "Tags": ec2_tags(action.tags)}]
+    rim.aws.ec2.create_launch_template(
+        LaunchTemplateName=action.name,
+        LaunchTemplateData=dict(action.data),  # type: ignore[arg-type]
+        TagSpecifications=tags,
+    )
+
+
+@carry_out.register
+def _(action: plan.DeleteLaunchTemplate, rim: Rim) -> None:
+    gone_is_fine(lambda: rim.aws.ec2.delete_launch_template(LaunchTemplateName=action.name))
+
+
+@carry_out.register
+def _(action: plan.RequestFleet, rim: Rim) -> None:
+    stored = _store_fleet(rim, action.fleet)
+    if stored is None or stored.fleet_id:
+        return
+    fleet_id = fleet.request(rim.aws.ec2, stored.request)
+    rim.change(lambda record: _with_fleet_id(record, stored.token, fleet_id))
+
+
+@carry_out.register
+def _(action: plan.CancelFleet, rim: Rim) -> None:
+    gone_is_fine(lambda: fleet.cancel(rim.aws.ec2, action.fleet_id))
+
+
+def _store_fleet(rim: Rim, wanted: Fleet) -> Fleet | None:
+    """Write the request down before it is sent; the one that is written down is sent.
+
+    None if the run has begun to end meanwhile.
+    """
+
+    def add(record: RunRecord) -> RunRecord | None:
+        if record.phase is not Phase.OPEN or _fleet(record, wanted.token):
+            return None
+        started = record.started_at or rim.services.now()
+        return record.model_copy(update={"fleets": (*record.fleets, wanted), "started_at": started})
+
+    record = rim.change(add)
+    return _fleet(record, wanted.token) if record.phase is Phase.OPEN else None
+
+
+def _fleet(record: RunRecord, token: str) -> Fleet | None:
+    return next((fleet for fleet in record.fleets if fleet.token == token), None)
+
+
+def _with_fleet_id(record: RunRecord, token: str, fleet_id: str) -> RunRecord:
+    return record.model_copy(
+        update={
+            "fleets": tuple(
+                f.model_copy(update={"fleet_id": fleet_id}) if f.token == token else f
+                for f in record.fleets
+            )
+        }
+    )
