@@ -8,55 +8,35 @@ is listed, and jobs are told apart exactly.
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timedelta
-
-from pydantic import BaseModel, ConfigDict
+from dataclasses import replace
+from datetime import datetime
 
 from chalicelib.aws.store import Store
-from chalicelib.contract import DEAD, DONE, FAILED, SKIPPED, LedgerEntry, ledger_prefix
+from chalicelib.contract import DONE, FAILED, SKIPPED, LedgerEntry, ledger_prefix
+from chalicelib.core import tally as counts
 from chalicelib.core.compact_set import CompactSet
 from chalicelib.core.observation import Progress
-
-#: Entries may be written this late, and clocks differ.
-OPEN_FOR = timedelta(minutes=15)
-
-
-class Tally(BaseModel):
-    """Outcomes in all minutes before `minute` (YYYYMMDDTHHMM): final, counted once."""
-
-    model_config = ConfigDict(frozen=True)
-
-    minute: str = ""
-    done: int = 0
-    dead: int = 0
-    failures: int = 0
+from chalicelib.core.tally import Count, Tally
 
 
 def read(store: Store, run_id: str, before: Tally, now: datetime) -> tuple[Progress, Tally]:
     """Progress so far, and the tally to go on from next time. Repetitions may count twice."""
     prefix = ledger_prefix(run_id)
-    closing = f"{now - OPEN_FOR:%Y%m%dT%H%M}"
-    closed, still_open = Counter[str](), Counter[str]()
+    closing = counts.closing_minute(now)
+    closed, lately = Count(), Count()
     for key in store.list(prefix, after=prefix + before.minute if before.minute else ""):
         entry = LedgerEntry.parse(key)
         if entry is not None:
-            (closed if entry.minute < closing else still_open)[entry.outcome] += 1
-    tally = Tally(
-        minute=max(closing, before.minute),
-        done=before.done + closed[DONE] + closed[SKIPPED],
-        dead=before.dead + closed[DEAD],
-        failures=before.failures + closed[FAILED],
-    )
-    progress = Progress(
-        done=tally.done + still_open[DONE] + still_open[SKIPPED],
-        dead=tally.dead + still_open[DEAD],
-        failures=tally.failures + still_open[FAILED],
-    )
-    return progress, tally
+            (closed if entry.minute < closing else lately).add(entry)
+    tally = before.plus(closed).model_copy(update={"minute": max(closing, before.minute)})
+    return counts.progress(tally, lately, now), tally
 
 
-def read_all(store: Store, run_id: str, jobs: int) -> Progress:
-    """The exact count of distinct jobs that ended; done beats dead. Memory: 32 bytes a job."""
+def read_all(store: Store, run_id: str, jobs: int, rough: Progress | None = None) -> Progress:
+    """The exact count of distinct jobs that ended; done beats dead. Memory: 32 bytes a job.
+
+    Everything else is as in `rough`.
+    """
     done, ended = CompactSet(jobs), CompactSet(jobs)
     per_submission, failures = Counter[str](), 0
     for key in store.list(ledger_prefix(run_id)):
@@ -71,7 +51,8 @@ def read_all(store: Store, run_id: str, jobs: int) -> Progress:
             done.add(name)
         if ended.add(name):
             per_submission[entry.submission] += 1
-    return Progress(
+    return replace(
+        rough or Progress(),
         done=len(done),
         dead=len(ended) - len(done),
         failures=failures,

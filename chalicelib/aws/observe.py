@@ -17,6 +17,7 @@ from chalicelib.core.naming import Names
 from chalicelib.core.observation import Account, Observation, QueueView, SetupView, is_ours
 from chalicelib.core.run import Phase, RunRecord
 from chalicelib.core.start import fleet_plan, missing_machines, unsent
+from chalicelib.core.tally import Tally
 
 
 class Memory(BaseModel):
@@ -24,7 +25,7 @@ class Memory(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    tally: ledger.Tally = ledger.Tally()
+    tally: Tally = Tally()
     empty_since: datetime | None = None
     empty_readings: int = 0
     #: Every machine that a run of DCP's image was seen to have: each may have made an alarm.
@@ -58,7 +59,7 @@ def look(
     if record.closed and (
         progress.done + progress.dead >= record.jobs or memory.empty_readings >= EMPTY_READINGS
     ):
-        progress = ledger.read_all(services.store, record.run_id, record.jobs)
+        progress = ledger.read_all(services.store, record.run_id, record.jobs, progress)
     instances = fleet.look_at_instances(clients.ec2, record.run_id) if record.fleets else ()
     if record.worker == "dcp":
         met = {*memory.machines, *(instance.instance_id for instance in instances)}

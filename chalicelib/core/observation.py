@@ -110,6 +110,14 @@ class HostView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FirstOutcome:
+    """How a job's first attempt ended. `cause` is "" if it went well."""
+
+    job: str
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Progress:
     """The ledger's count of distinct jobs. `exact` after a full listing: only then it decides."""
 
@@ -117,6 +125,16 @@ class Progress:
     dead: int = 0
     failures: int = 0
     exact: bool = False
+    #: How many failures (to be tried again) and deaths had which cause.
+    failed_by: Mapping[str, int] = field(default_factory=dict)
+    dead_by: Mapping[str, int] = field(default_factory=dict)
+    #: What a done job takes, in seconds of wall time: a robust mean over `timed` jobs.
+    seconds: float | None = None
+    timed: int = 0
+    #: The first outcomes, each of another job, in the order of time; interruptions left out.
+    first: tuple[FirstOutcome, ...] = ()
+    #: Jobs that ended a minute, over the last 15; None before the first.
+    per_minute: float | None = None
     #: Jobs ended, per submission; filled by a full listing.
     ended: Mapping[str, int] = field(default_factory=dict)
 

@@ -6,7 +6,7 @@ Nothing is remembered that could be observed; a tick that dies is made good by t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from aws_lambda_powertools import Logger
 from pydantic import BaseModel, ConfigDict
@@ -21,6 +21,7 @@ from chalicelib.core.config import parse_keys
 from chalicelib.core.decide import decide
 from chalicelib.core.observation import Observation
 from chalicelib.core.run import Phase, RunRecord
+from chalicelib.core.start import jobs_left
 from chalicelib.errors import LeaseLostError, NotFoundError
 from chalicelib.operations.setup import converge
 
@@ -46,6 +47,11 @@ class Status(BaseModel):
     in_flight: int | None = None
     machines: int = 0
     containers: int = 0
+    #: Jobs that ended a minute, of late, and when the run ends if that goes on; None if unknown.
+    per_minute: float | None = None
+    expected_end: datetime | None = None
+    #: What a job takes, in seconds.
+    seconds: float | None = None
     errors: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     memory: Memory = Memory()
@@ -133,10 +139,21 @@ def _status(
         in_flight=seen.queue.in_flight if seen.queue else None,
         machines=len(seen.instances),
         containers=seen.service.running if seen.service else 0,
+        per_minute=seen.progress.per_minute,
+        expected_end=_expected_end(record, seen),
+        seconds=seen.progress.seconds,
         errors=tuple(str(failure) for failure in failures),
         notes=record.notes,
         memory=memory,
     )
+
+
+def _expected_end(record: RunRecord, seen: Observation) -> datetime | None:
+    """When the jobs that are left will have ended, at the pace of the last minutes."""
+    left = jobs_left(record, seen)
+    if not seen.progress.per_minute or not left:
+        return None
+    return seen.now + timedelta(minutes=left / seen.progress.per_minute)
 
 
 def _failed(services: Services, run_id: str, error: Exception) -> Status:
