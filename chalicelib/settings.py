@@ -30,6 +30,8 @@ class Settings:
     worker_image: str = ""
     #: How long SQS keeps the name of a deleted queue.
     queue_name_seconds: float = 60.0
+    #: Whether a finished run's logs are exported to its AWS_BUCKET.
+    export_logs: bool = True
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -66,4 +68,5 @@ class Settings:
             execution_role=text("EXECUTION_ROLE"),
             worker_image=text("WORKER_IMAGE"),
             queue_name_seconds=float(text("QUEUE_NAME_SECONDS", "60")),
+            export_logs=text("EXPORT_LOGS", "True").lower() != "false",
         )

@@ -57,7 +57,9 @@ class Clients:
 
     @cached_property
     def logs(self) -> CloudWatchLogsClient:
-        return self._session.client("logs", region_name=self._region, config=self._config)
+        # boto3 takes the limit of one export at a time for throttling, and would wait it out.
+        config = self._config.merge(Config(retries={"mode": "standard", "total_max_attempts": 2}))
+        return self._session.client("logs", region_name=self._region, config=config)
 
     @cached_property
     def cloudwatch(self) -> CloudWatchClient:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 LIVE = "live/"
 PENDING = "runs/pending/"
+EXPORTING = "runs/exporting/"
 JOB_FILES = "jobs/"
 
 _JOB_FILE = re.compile(r"^jobs/(?P<app>[A-Za-z0-9][A-Za-z0-9_-]{0,59})/(?P<name>.+)\.json\Z", re.I)
@@ -65,6 +66,11 @@ def live(run_id: str) -> str:
     return f"{LIVE}{run_id}"
 
 
+def exporting(run_id: str) -> str:
+    """Marks a finished run whose logs aren't exported yet, so that a tick can find it."""
+    return f"{EXPORTING}{run_id}"
+
+
 def run_record(run_id: str) -> str:
     return f"runs/{run_id}/run.json"
 
@@ -101,3 +107,8 @@ def monitor_file(app: str) -> str:
 def ecs_config(app: str) -> str:
     """In AWS_BUCKET, as DCP."""
     return f"ecsconfigs/{app}_ecs.config"
+
+
+def exported_logs(group: str) -> str:
+    """The prefix in AWS_BUCKET of a log group's exports, as DCP. A task's id follows."""
+    return f"exportedlogs/{group}"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.core.run import Fleet
+from chalicelib.core.run import Fleet, LogExport
 
 Spec = Mapping[str, Any]
 
@@ -254,6 +254,40 @@ class ResolveMissing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExportLogs:
+    """Events from `start` to `end`, in milliseconds since 1970. Written down before it is asked
+    for; while the account has another export under way, nothing happens."""
+
+    group: str
+    task_name: str
+    bucket: str
+    prefix: str
+    start: int
+    end: int
+
+    def __str__(self) -> str:
+        return f"export logs of {self.group} to s3://{self.bucket}/{self.prefix}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordExport:
+    """How the export of a log group stands; kept in the run record."""
+
+    export: LogExport
+
+    def __str__(self) -> str:
+        return f"logs of {self.export.group}: {self.export.told or self.export.state}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetExports:
+    """Nothing is left to export: the run's mark goes."""
+
+    def __str__(self) -> str:
+        return "all logs of the run are settled"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Note:
     """Something the user should know; kept in the run record."""
 
@@ -289,6 +323,9 @@ Action = (
     | ChangePhase
     | Remember
     | ResolveMissing
+    | ExportLogs
+    | RecordExport
+    | ForgetExports
     | Note
 )
 Plan = tuple[Action, ...]

@@ -60,6 +60,22 @@ class Fleet(_Frozen):
         return self if self.fleet_id else self.model_copy(update={"abandoned": True})
 
 
+class LogExport(_Frozen):
+    """The export of one log group of a finished run. `told`: how it ended, or why it waits."""
+
+    group: str
+    state: Literal["waiting", "done", "empty", "given-up"] = "waiting"
+    #: When it was last asked for; the id follows with the answer.
+    asked_at: datetime | None = None
+    task_id: str = ""
+    refused_at: datetime | None = None
+    told: str = ""
+
+    @property
+    def over(self) -> bool:
+        return self.state != "waiting"
+
+
 class RunRecord(_Frozen):
     """One life of an app. `config` holds DCP's upper-case keys; `fleet_file` the user's own."""
 
@@ -94,6 +110,8 @@ class RunRecord(_Frozen):
     #: Fingerprint of the files that were written for DCP's tools.
     files: str = ""
     ended_at: datetime | None = None
+    #: What became of the logs, by log group; filled after the end.
+    exports: Mapping[str, LogExport] = {}
     outcome: str = ""
     notes: tuple[str, ...] = ()
 

@@ -21,7 +21,8 @@ class Wire:
 
     `cut_after(n)`: the n-th request from now on, and all after it, are refused unheard, as if
     the process had died there. `lose_answer(n)`: the n-th request takes effect, but its answer
-    is an error. `mend()` makes all well.
+    is an error. `refuse(operation, code, message)`: that operation alone is answered with this
+    error. `mend()` makes all well.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,7 @@ class Wire:
         self._cut: int | None = None
         self._lose: int | None = None
         self._cut_at: tuple[str, int] | None = None
+        self._refused: dict[str, bytes] = {}
 
     def wrap(self, app: Wsgi) -> Wsgi:
         def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -40,8 +42,9 @@ class Wire:
                 self._watch_for(self.seen[-1])
                 cut = self._cut is not None and self.requests > self._cut
                 lose = self._lose is not None and self.requests == self._lose
-            if cut:
-                return _refuse(environ, start_response)
+            refused = self._refused.get(_name(environ))
+            if cut or refused is not None:
+                return _refuse(environ, start_response, refused or REFUSED)
             if lose:
                 list(app(environ, lambda *_args, **_kwargs: lambda _data: None))
                 return _refuse(environ, start_response)
@@ -70,8 +73,14 @@ class Wire:
         with self._lock:
             self._lose = self.requests + request
 
+    def refuse(self, operation: str, code: str, message: str) -> None:
+        """Answer one operation (`Logs_20140328.CreateExportTask`) with an error, until mended."""
+        with self._lock:
+            self._refused[operation] = json.dumps({"__type": code, "message": message}).encode()
+
     def mend(self) -> None:
         with self._lock:
+            self._refused = {}
             self._cut = self._lose = self._cut_at = None
 
 
@@ -80,11 +89,13 @@ def _name(environ: dict[str, Any]) -> str:
     return str(target or f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
 
 
-def _refuse(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+def _refuse(
+    environ: dict[str, Any], start_response: Callable[..., Any], body: bytes = REFUSED
+) -> Iterable[bytes]:
     length = int(environ.get("CONTENT_LENGTH") or 0)
     environ["wsgi.input"].read(length)
     start_response(
         "403 Forbidden",
-        [("Content-Type", "application/x-amz-json-1.0"), ("Content-Length", str(len(REFUSED)))],
+        [("Content-Type", "application/x-amz-json-1.0"), ("Content-Length", str(len(body)))],
     )
-    return [REFUSED]
+    return [body]

@@ -6,7 +6,7 @@ from typing import Any
 
 from chalicelib.aws import missing
 from chalicelib.aws.actions.rim import Rim, carry_out
-from chalicelib.core import plan
+from chalicelib.core import keys, plan
 from chalicelib.core.run import STOPPED, Phase, RunRecord
 
 _TRANSITIONS = {
@@ -33,6 +33,8 @@ def _(action: plan.ChangePhase, rim: Rim) -> None:
             update["ended_at"] = rim.services.now()
         return record.model_copy(update=update)
 
+    if phase is Phase.FINISHED and rim.services.settings.export_logs:
+        rim.services.store.put(keys.exporting(rim.run_id), b"")  # first, so that it is never lost
     if rim.change(turn).phase is Phase.FINISHED:
         rim.services.runs.forget(rim.run_id)
 
