@@ -205,6 +205,14 @@ SECTIONS: dict[str, dict[str, KeyDoc]] = {
             "is over. 'False': that is left to you.",
             example="True",
         ),
+        "early_stop_after": KeyDoc(
+            "Stop early after",
+            "When so many jobs, the first of the run (or all of a smaller run), have all failed of "
+            "the same cause, the fleet is shrunk to one machine and you are told. It grows again "
+            "when a job ends well, or when you start the cluster again. Interruptions don't "
+            "count. 0: never.",
+            example=10,
+        ),
     },
     "Dashboard": {
         "create_dashboard": KeyDoc(

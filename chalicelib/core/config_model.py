@@ -49,6 +49,7 @@ _UPLOAD_FLAGS = Flags("flags of `aws s3 cp` that an upload has", most=2000, opti
 _CLUSTER = Text("1 to 255 letters, digits, '_' and '-'", r"[A-Za-z0-9_-]+")
 _VISIBILITY = Whole(1, 43_200, "seconds", "SQS allows 12 hours, and 0 would hand out jobs twice")
 _RETRIES = Whole(1, 1000, "tries", "1 tries each job once, without a second chance")
+_FIRST_JOBS = Whole(0, 100, "jobs", "0 never stops early")
 _LOG_GROUP = Text(
     "1 to 500 letters, digits and '_', '-', '/', '.', '#'",
     r"(?!aws/)[A-Za-z0-9_/.#-]+",
@@ -113,6 +114,7 @@ class RunConfig(BaseModel):
     log_group_name: Annotated[str, _LOG_GROUP] = Field(default_factory=lambda v: v["app_name"])
 
     auto_monitor: Annotated[bool, Flag()] = False
+    early_stop_after: Annotated[int, _FIRST_JOBS] = 10
 
     create_dashboard: Annotated[bool, Flag()] = False
     clean_dashboard: Annotated[bool, Flag()] = False

@@ -12,6 +12,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from chalicelib.core.config import RunConfig
+from chalicelib.core.early_stop import decide_early_stop
 from chalicelib.core.observation import Observation
 from chalicelib.core.plan import ChangePhase, Plan, ResolveMissing
 from chalicelib.core.run import COMPLETE, STOPPED, Phase, RunRecord
@@ -33,6 +34,7 @@ def decide(record: RunRecord, config: RunConfig, seen: Observation) -> Plan:
             if is_over(record, seen) and (config.auto_monitor or record.monitored):
                 return (ChangePhase(phase=Phase.ENDING, outcome=COMPLETE),)
             return (
+                *decide_early_stop(record, config, seen),
                 *_missing(record, seen),
                 *decide_start(record, config, seen),
                 *decide_scale_in(record, config, seen),

@@ -27,6 +27,14 @@ class Phase(StrEnum):
     FINISHED = "finished"
 
 
+class EarlyStop(StrEnum):
+    """Whether the fleet is kept small since everything failed; once lifted, it stays lifted."""
+
+    NEVER = ""
+    LIMITED = "limited"
+    LIFTED = "lifted"
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -96,6 +104,12 @@ class RunRecord(_Frozen):
     #: From 15 minutes after the start, new machines are wanted one at a time.
     cheapest: bool = False
     started_at: datetime | None = None
+    #: An upper bound on machines below CLUSTER_MACHINES, and why.
+    machine_limit: int | None = None
+    limit_reason: str = ""
+    early_stop: EarlyStop = EarlyStop.NEVER
+    #: Why this run's machines can't work; none is requested until the cluster is started again.
+    stuck: str = ""
     queue_url: str = ""
     dead_letter_url: str = ""
     task_definition: str = ""

@@ -54,11 +54,13 @@ def jobs_left(record: RunRecord, seen: Observation) -> int:
 
 def missing_machines(record: RunRecord, config: RunConfig, seen: Observation) -> int:
     """Machines that are wanted, and that no fleet has made or may still make."""
-    if not record.start or not record.queue_url or not record.task_definition:
+    if not record.start or not record.queue_url or not record.task_definition or record.stuck:
         return 0
     wanted = machines_wanted(config, jobs_left(record, seen))
     if record.cheapest and record.started_at and seen.now - record.started_at > CHEAPEST_AFTER:
         wanted = min(wanted, 1)
+    if record.machine_limit is not None:
+        wanted = min(wanted, record.machine_limit)
     return max(0, wanted - machines_coming(record, seen))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from chalicelib.aws.services import Services
 from chalicelib.core.config import parse_keys
+from chalicelib.core.early_stop import lift
 from chalicelib.core.fleet_file import from_file
 from chalicelib.core.run import STOPPED, Phase, RunRecord
 from chalicelib.errors import ConflictError, NotFoundError
@@ -47,6 +48,7 @@ def start(
                 "fleet_file": fleet_file or found.fleet_file,
                 "fleets": fleets,
                 "notes": notes,
+                **lift(found),
             }
         )
 

@@ -8,6 +8,7 @@ import pytest
 
 from chalicelib.aws import ledger
 from chalicelib.contract import CRASH, DEAD, DONE, FAILED, MEMORY, SKIPPED, LedgerEntry
+from chalicelib.core.observation import Progress
 from chalicelib.core.tally import Tally
 from tests.aws.conftest import World
 
@@ -83,6 +84,7 @@ def test_the_exact_count_tells_jobs_apart_and_done_beats_dead(world: World) -> N
 
 def test_causes_times_and_pace_come_from_the_keys_and_survive_the_status(world: World) -> None:
     store, tally = world.process().store, Tally()
+    progress = Progress()
     for hour in range(3):
         write(world, f"{hour}0", FAILED, cause=CRASH)
         write(world, f"{hour}1", DEAD, cause=MEMORY)
