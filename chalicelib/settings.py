@@ -28,6 +28,8 @@ class Settings:
     execution_role: str = ""
     #: The image to run instead of a DCP image of the same CellProfiler version.
     worker_image: str = ""
+    #: The SNS topic that is told of runs without a NOTIFY_TOPIC of their own.
+    topic: str = ""
     #: How long SQS keeps the name of a deleted queue.
     queue_name_seconds: float = 60.0
     #: Whether a finished run's logs are exported to its AWS_BUCKET.
@@ -67,6 +69,7 @@ class Settings:
             task_role=text("TASK_ROLE"),
             execution_role=text("EXECUTION_ROLE"),
             worker_image=text("WORKER_IMAGE"),
+            topic=text("TOPIC"),
             queue_name_seconds=float(text("QUEUE_NAME_SECONDS", "60")),
             export_logs=text("EXPORT_LOGS", "True").lower() != "false",
         )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_sts import STSClient
@@ -64,6 +65,10 @@ class Clients:
     @cached_property
     def cloudwatch(self) -> CloudWatchClient:
         return self._session.client("cloudwatch", region_name=self._region, config=self._config)
+
+    @cached_property
+    def sns(self) -> SNSClient:
+        return self._session.client("sns", region_name=self._region, config=self._config)
 
     @cached_property
     def ssm(self) -> SSMClient:

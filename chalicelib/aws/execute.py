@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 from chalicelib.aws.actions import Rim, carry_out
 from chalicelib.aws.errors import AwsError, code
 from chalicelib.aws.services import Services
-from chalicelib.core.plan import Plan, Remember, RequestFleet
+from chalicelib.core.plan import Notify, Plan, Remember, RequestFleet
 from chalicelib.errors import CellFleetError, NotReadyError
 
 log = Logger(service="cellfleet", child=True)
@@ -21,6 +21,8 @@ class Failure:
 
     action: str
     reason: str
+    #: Whether what follows may build on it. A notice that wasn't sent holds up nothing.
+    blocking: bool = True
 
     def __str__(self) -> str:
         return f"{self.action}: {self.reason}"
@@ -34,7 +36,7 @@ def execute(services: Services, run_id: str, plan: Plan) -> tuple[Failure, ...]:
     rim = Rim(services, run_id)
     failures: list[Failure] = []
     for action in plan:
-        if failures and isinstance(action, Remember | RequestFleet):
+        if isinstance(action, Remember | RequestFleet) and any(f.blocking for f in failures):
             continue  # it builds on what failed
         try:
             carry_out(action, rim)
@@ -43,7 +45,8 @@ def execute(services: Services, run_id: str, plan: Plan) -> tuple[Failure, ...]:
         except (*AwsError, CellFleetError) as error:
             reason = f"{code(error)}: {error}" if code(error) else str(error)
             log.warning("action failed", extra={"action": str(action), "reason": reason})
-            failures.append(Failure(action=str(action), reason=reason))
+            blocking = not isinstance(action, Notify)
+            failures.append(Failure(action=str(action), reason=reason, blocking=blocking))
         else:
             log.info("done", extra={"action": str(action)})
     return tuple(failures)

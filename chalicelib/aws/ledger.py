@@ -38,7 +38,7 @@ def read_all(store: Store, run_id: str, jobs: int, rough: Progress | None = None
     Everything else is as in `rough`.
     """
     done, ended = CompactSet(jobs), CompactSet(jobs)
-    per_submission, failures = Counter[str](), 0
+    per_submission, done_of, failures = Counter[str](), Counter[str](), 0
     for key in store.list(ledger_prefix(run_id)):
         entry = LedgerEntry.parse(key)
         if entry is None:
@@ -47,8 +47,8 @@ def read_all(store: Store, run_id: str, jobs: int, rough: Progress | None = None
             failures += 1
             continue
         name = f"{entry.submission}.{entry.job}"
-        if entry.outcome in (DONE, SKIPPED):
-            done.add(name)
+        if entry.outcome in (DONE, SKIPPED) and done.add(name):
+            done_of[entry.submission] += 1
         if ended.add(name):
             per_submission[entry.submission] += 1
     return replace(
@@ -58,4 +58,5 @@ def read_all(store: Store, run_id: str, jobs: int, rough: Progress | None = None
         failures=failures,
         exact=True,
         ended=dict(per_submission),
+        dead_of=dict(per_submission - done_of),
     )

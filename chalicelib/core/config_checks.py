@@ -183,6 +183,17 @@ def _stagger(config: RunConfig) -> Iterator[Finding]:
         )
 
 
+@_rule("notify_topic", "aws_region")
+def _topic(config: RunConfig) -> Iterator[Finding]:
+    """NOTIFY_TOPIC must be a topic in AWS_REGION."""
+    if config.notify_topic and config.notify_topic.split(":")[3] != config.aws_region:
+        yield Problem(
+            where="NOTIFY_TOPIC",
+            found=repr(config.notify_topic),
+            expected=f"must be a topic in AWS_REGION {config.aws_region!r}",
+        )
+
+
 @_rule("always_continue", "job_retries")
 def _always_continue(config: RunConfig) -> Iterator[Finding]:
     """A warning for ALWAYS_CONTINUE with more than 3 JOB_RETRIES."""

@@ -213,6 +213,14 @@ SECTIONS: dict[str, dict[str, KeyDoc]] = {
             "count. 0: never.",
             example=10,
         ),
+        "notify_topic": KeyDoc(
+            "Who is told",
+            "The SNS topic, in AWS_REGION, that gets a message when the run has ended, when most "
+            "machines were given up because all jobs fail alike, and when the machines can't "
+            "work. Subscribe your mail address to it. Empty or 'False': the deployment's topic "
+            "(`CELLFLEET_TOPIC`), if it has one. DCP has no such key.",
+            example="arn:aws:sns:us-east-1:123456789012:lab-notices",
+        ),
     },
     "Dashboard": {
         "create_dashboard": KeyDoc(

@@ -64,6 +64,13 @@ _COMMIT = Text(
     optional=True,
 )
 _REQUIREMENTS = Text("a name or a path on one line, or ''", most=1000, optional=True)
+_TOPIC = Text(
+    "the ARN of an SNS topic such as 'arn:aws:sns:us-east-1:123456789012:lab', or ''",
+    r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}",
+    400,
+    "a standard topic; first-in-first-out ones send no mail",
+    optional=True,
+)
 _WORKER = Choice(("auto", "cellfleet", "dcp"))
 
 
@@ -115,6 +122,7 @@ class RunConfig(BaseModel):
 
     auto_monitor: Annotated[bool, Flag()] = False
     early_stop_after: Annotated[int, _FIRST_JOBS] = 10
+    notify_topic: Annotated[str, _TOPIC] = ""
 
     create_dashboard: Annotated[bool, Flag()] = False
     clean_dashboard: Annotated[bool, Flag()] = False

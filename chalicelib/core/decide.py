@@ -13,9 +13,10 @@ from datetime import timedelta
 
 from chalicelib.core.config import RunConfig
 from chalicelib.core.early_stop import decide_early_stop
+from chalicelib.core.notices import decide_notices
 from chalicelib.core.observation import Observation
 from chalicelib.core.plan import ChangePhase, Plan, ResolveMissing
-from chalicelib.core.run import COMPLETE, STOPPED, Phase, RunRecord
+from chalicelib.core.run import COMPLETE, STOPPED, Phase, Result, RunRecord
 from chalicelib.core.scale_in import decide_scale_in
 from chalicelib.core.start import decide_start
 from chalicelib.core.teardown import decide_teardown
@@ -38,13 +39,20 @@ def decide(record: RunRecord, config: RunConfig, seen: Observation) -> Plan:
                 *_missing(record, seen),
                 *decide_start(record, config, seen),
                 *decide_scale_in(record, config, seen),
+                *decide_notices(record, config, seen),
             )
         case Phase.ENDING:
             if record.outcome == STOPPED or is_over(record, seen):
-                return (ChangePhase(phase=Phase.TEARING_DOWN, outcome=record.outcome),)
+                result = result_of(record, seen)
+                outcome = record.outcome
+                return (ChangePhase(phase=Phase.TEARING_DOWN, outcome=outcome, result=result),)
             return (ChangePhase(phase=Phase.OPEN),)
         case Phase.TEARING_DOWN:
-            return decide_teardown(record, config, seen)
+            # Told first: the last action of a teardown is the last of the run.
+            return (
+                *decide_notices(record, config, seen),
+                *decide_teardown(record, config, seen),
+            )
         case Phase.FINISHED:
             return ()
 
@@ -62,6 +70,19 @@ def is_over(record: RunRecord, seen: Observation) -> bool:
     return seen.progress.exact and all(
         seen.progress.ended.get(name, 0) >= submission.jobs
         for name, submission in record.submissions.items()
+    )
+
+
+def result_of(record: RunRecord, seen: Observation) -> Result:
+    """How the jobs ended, as far as anybody knows."""
+    progress = seen.progress
+    return Result(
+        at=seen.now,
+        done=progress.done,
+        dead=progress.dead,
+        exact=progress.exact and record.outcome != STOPPED and record.worker != "dcp",
+        causes=dict(progress.dead_by),
+        dead_of=dict(progress.dead_of),
     )
 
 

@@ -137,6 +137,8 @@ class Progress:
     per_minute: float | None = None
     #: Jobs ended, per submission; filled by a full listing.
     ended: Mapping[str, int] = field(default_factory=dict)
+    #: Jobs that died, per submission with any; filled by a full listing.
+    dead_of: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from chalicelib.core.run import Fleet, LogExport
+from chalicelib.core.run import Fleet, LogExport, Result
 
 Spec = Mapping[str, Any]
 
@@ -225,6 +225,8 @@ class ChangePhase:
 
     phase: str
     outcome: str = ""
+    #: How the jobs ended, to be kept with the teardown's beginning.
+    result: Result | None = None
 
     def __str__(self) -> str:
         return f"the run is {self.phase}{f' ({self.outcome})' if self.outcome else ''}"
@@ -297,6 +299,18 @@ class Note:
         return f"note: {self.text}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Notify:
+    """Tell the run's topic, once for each kind. What can't be told holds up nothing."""
+
+    kind: str
+    subject: str
+    body: str
+
+    def __str__(self) -> str:
+        return f"send the notice {self.kind!r}: {self.subject}"
+
+
 Action = (
     CreateQueue
     | UpdateQueue
@@ -327,5 +341,6 @@ Action = (
     | RecordExport
     | ForgetExports
     | Note
+    | Notify
 )
 Plan = tuple[Action, ...]

@@ -45,6 +45,8 @@ class Submission(_Frozen):
     source: str
     jobs: int
     closed: bool = False
+    #: Where its results go, in DESTINATION_BUCKET.
+    output: str = ""
 
 
 class Fleet(_Frozen):
@@ -82,6 +84,22 @@ class LogExport(_Frozen):
     @property
     def over(self) -> bool:
         return self.state != "waiting"
+
+
+class Result(_Frozen):
+    """How a run's jobs ended, counted when its end was certain.
+
+    `exact` is False where nobody knows: DCP's workers keep no ledger, and a stopped run is left
+    in the middle.
+    """
+
+    at: datetime
+    done: int = 0
+    dead: int = 0
+    exact: bool = False
+    #: Dead jobs by cause, and by submission; submissions without any are left out.
+    causes: Mapping[str, int] = {}
+    dead_of: Mapping[str, int] = {}
 
 
 class RunRecord(_Frozen):
@@ -123,6 +141,12 @@ class RunRecord(_Frozen):
     resent_at: datetime | None = None
     #: Fingerprint of the files that were written for DCP's tools.
     files: str = ""
+    #: The SNS topic that is told what happens; "" for none.
+    topic: str = ""
+    #: The kinds of notices that were sent: one of each.
+    notified: tuple[str, ...] = ()
+    #: Known from the beginning of the teardown on.
+    result: Result | None = None
     ended_at: datetime | None = None
     #: What became of the logs, by log group; filled after the end.
     exports: Mapping[str, LogExport] = {}

@@ -72,6 +72,7 @@ def set_up(
             worker=kind,
             image=image,
             fleet_file=fleet_file,
+            topic=config.notify_topic or services.settings.topic,
             notes=(*told, *([note] if note else [])),
         )
 
@@ -106,13 +107,11 @@ def _in_step(services: Services, record: RunRecord, wanted: RunRecord) -> RunRec
         raise NotReadyError(
             f"the run {record.run_id} is still being removed; set-up works again when it has ended"
         )
-    if record.config == wanted.config and wanted.fleet_file in (None, record.fleet_file):
+    # Keys that came with an upgrade have their defaults.
+    present = parse_keys(record.config, record.run_id).config.to_keys()
+    if present == wanted.config and wanted.fleet_file in (None, record.fleet_file):
         return record
-    changed = sorted(
-        key
-        for key in {*record.config, *wanted.config}
-        if record.config.get(key) != wanted.config.get(key)
-    )
+    changed = sorted(key for key in present if present[key] != wanted.config[key])
 
     def replace(found: RunRecord) -> RunRecord:
         requested = any(fleet.fleet_id for fleet in found.fleets)
@@ -128,6 +127,7 @@ def _in_step(services: Services, record: RunRecord, wanted: RunRecord) -> RunRec
                 "config": wanted.config,
                 "worker": wanted.worker,
                 "image": wanted.image,
+                "topic": wanted.topic,
                 "fleet_file": wanted.fleet_file or found.fleet_file,
                 "fleets": tuple(fleet.abandon() for fleet in found.fleets),
                 "notes": wanted.notes,

@@ -98,10 +98,12 @@ def _tick(services: Services, run_id: str) -> Status | None:
         seen, _again = look(services, record, config, before)
     failures: tuple[Failure, ...] = ()
     for _ in range(_ROUNDS):
-        plan = decide(record, config, seen)
-        failures = execute(services, run_id, plan)
+        tried = {failure.action for failure in failures}
+        plan = tuple(a for a in decide(record, config, seen) if str(a) not in tried)
+        failures += execute(services, run_id, plan)
         record = services.runs.load(run_id)
-        if not plan or failures or record.phase is Phase.FINISHED:
+        held_up = any(failure.blocking for failure in failures)
+        if not plan or held_up or record.phase is Phase.FINISHED:
             break
         seen, _again = look(services, record, config, before)
     status = _status(record, seen, memory, failures)

@@ -219,16 +219,17 @@ class Work:
             # The run that it was sent to is over: begin anew.
             claim = claim.model_copy(update={"cursor": 0, "sent": 0})
         self.held.save(claim.model_copy(update={"run_id": record.run_id, "state": "working"}))
-        return self._register(record.run_id, claim.jobs)
+        return self._register(record.run_id, claim.jobs, header.output)
 
-    def _register(self, run_id: str, jobs: int) -> RunRecord:
+    def _register(self, run_id: str, jobs: int, output: str) -> RunRecord:
         upload = self.upload
 
         def add(record: RunRecord) -> RunRecord:
             if not record.accepts:
                 raise NotReadyError(f"the run {run_id} is ending; a new one takes this job file")
             known = record.submissions.get(upload.submission)
-            fresh = Submission(source=f"s3://{upload.bucket}/{upload.key}", jobs=jobs)
+            source = f"s3://{upload.bucket}/{upload.key}"
+            fresh = Submission(source=source, jobs=jobs, output=output)
             return record.model_copy(
                 update={
                     "phase": Phase.OPEN,

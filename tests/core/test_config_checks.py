@@ -36,6 +36,14 @@ def test_each_container_needs_disk() -> None:
     assert "more than 30 GB" in text
 
 
+def test_a_topic_lies_in_the_runs_region() -> None:
+    topic = "arn:aws:sns:eu-west-1:123456789012:lab"
+    assert warnings(NOTIFY_TOPIC=topic, AWS_REGION="eu-west-1") == ()
+    where, text = problem(NOTIFY_TOPIC=topic, AWS_REGION="us-east-1")
+    assert where == "NOTIFY_TOPIC"
+    assert "must be a topic in AWS_REGION 'us-east-1'" in text
+
+
 def test_the_dead_letter_queue_is_another_queue() -> None:
     assert problem(SQS_DEAD_LETTER_QUEUE="ScreenQueue")[0] == "SQS_DEAD_LETTER_QUEUE"
 

@@ -96,7 +96,15 @@ def test_other_booleans_are_refused(raw: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["UPLOAD_FLAGS", "PLUGINS_COMMIT", "REQUIREMENTS", "SSH_KEY_NAME", "NECESSARY_STRING"]
+    "key",
+    [
+        "NOTIFY_TOPIC",
+        "UPLOAD_FLAGS",
+        "PLUGINS_COMMIT",
+        "REQUIREMENTS",
+        "SSH_KEY_NAME",
+        "NECESSARY_STRING",
+    ],
 )
 @pytest.mark.parametrize("none", ["False", "false", False, "", None])
 def test_false_means_no_text(key: str, none: Any) -> None:

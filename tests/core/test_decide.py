@@ -14,7 +14,7 @@ from chalicelib.core.decide import decide, is_over
 from chalicelib.core.fleet import REQUEST_VALID
 from chalicelib.core.observation import Observation, Progress
 from chalicelib.core.plan import ChangePhase, RequestFleet
-from chalicelib.core.run import COMPLETE, STOPPED, Phase, RunRecord
+from chalicelib.core.run import COMPLETE, STOPPED, Phase, Result, RunRecord
 from tests.core.factories import NOW, config, queue, record, seen, submission, unborn
 from tests.core.world import World
 
@@ -139,7 +139,11 @@ def test_a_run_without_a_submission_stays_open() -> None:
 def test_ending_goes_on_to_teardown_if_nothing_came_in_between() -> None:
     ending = run(phase=Phase.ENDING, outcome=COMPLETE)
     assert decide(ending, config(), ledger(3)) == (
-        ChangePhase(phase=Phase.TEARING_DOWN, outcome=COMPLETE),
+        ChangePhase(
+            phase=Phase.TEARING_DOWN,
+            outcome=COMPLETE,
+            result=Result(at=NOW, done=3, exact=True),
+        ),
     )
 
 
@@ -154,9 +158,11 @@ def test_a_stopped_run_ends_whatever_is_left(
     submissions: dict[str, Any], sight: Observation
 ) -> None:
     stopped = run(phase=Phase.ENDING, outcome=STOPPED, submissions=submissions)
-    assert decide(stopped, config(), sight) == (
-        ChangePhase(phase=Phase.TEARING_DOWN, outcome=STOPPED),
-    )
+    (change,) = decide(stopped, config(), sight)
+    assert isinstance(change, ChangePhase)
+    assert (change.phase, change.outcome) == (Phase.TEARING_DOWN, STOPPED)
+    assert change.result is not None
+    assert not change.result.exact
 
 
 @given(SUBMISSIONS, SIGHTS)

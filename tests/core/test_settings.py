@@ -34,6 +34,7 @@ def test_everything() -> None:
         "CELLFLEET_TASK_ROLE": "worker",
         "CELLFLEET_EXECUTION_ROLE": "logs",
         "CELLFLEET_WORKER_IMAGE": "lab/cellfleet-worker:0.1.0_4.2.8",
+        "CELLFLEET_TOPIC": "arn:aws:sns:eu-west-1:123456789012:lab",
         "HOME": "/root",
     }
     assert Settings.from_environment(environment) == Settings(
@@ -46,6 +47,7 @@ def test_everything() -> None:
         task_role="worker",
         execution_role="logs",
         worker_image="lab/cellfleet-worker:0.1.0_4.2.8",
+        topic="arn:aws:sns:eu-west-1:123456789012:lab",
     )
 
 

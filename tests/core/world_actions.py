@@ -243,7 +243,8 @@ def _(action: plan.ChangePhase, world: World) -> None:
     assert phase in order[world.record.phase]
     if phase is Phase.FINISHED:
         assert world.remains() == []
-    world.remember(phase=phase, outcome=action.outcome)
+    result = action.result or world.record.result
+    world.remember(phase=phase, outcome=action.outcome, result=result)
 
 
 @carry_out.register(plan.Remember)
@@ -254,3 +255,9 @@ def _(action: plan.Remember, world: World) -> None:
 @carry_out.register(plan.Note)
 def _(action: plan.Note, world: World) -> None:
     world.record = world.record.with_note(action.text)
+
+
+@carry_out.register(plan.Notify)
+def _(action: plan.Notify, world: World) -> None:
+    assert action.kind not in world.record.notified, "told twice"
+    world.remember(notified=(*world.record.notified, action.kind))

@@ -29,6 +29,8 @@ def _(action: plan.ChangePhase, rim: Rim) -> None:
         update: dict[str, Any] = {"phase": phase, "outcome": action.outcome or record.outcome}
         if phase is Phase.OPEN:
             update["outcome"] = ""
+        if action.result is not None:
+            update["result"] = action.result
         if phase is Phase.FINISHED:
             update["ended_at"] = rim.services.now()
         return record.model_copy(update=update)
