@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -58,7 +58,14 @@ class Services:
     def runs(self) -> Runs:
         return Runs(self.store)
 
-    def check_deadline(self) -> None:
-        """Raises DeadlineError when it is time to stop cleanly."""
-        if self.deadline is not None and self.now() > self.deadline - MARGIN:
+    def within(self, share: float) -> Services:
+        """The same with only a share of the time that is left: the rest is others'."""
+        if self.deadline is None:
+            return self
+        now = self.now()
+        return replace(self, deadline=now + (self.deadline - now) * share)
+
+    def check_deadline(self, margin: timedelta = MARGIN) -> None:
+        """Raises DeadlineError when less than `margin` is left: it is time to stop cleanly."""
+        if self.deadline is not None and self.now() > self.deadline - margin:
             raise DeadlineError("out of time; the next tick goes on")

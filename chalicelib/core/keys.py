@@ -11,6 +11,8 @@ from dataclasses import dataclass
 LIVE = "live/"
 PENDING = "runs/pending/"
 EXPORTING = "runs/exporting/"
+#: The live run that comes first in the next pass; only there if the last one ran out of time.
+NEXT_RUN = "ticks/next"
 JOB_FILES = "jobs/"
 
 _JOB_FILE = re.compile(r"^jobs/(?P<app>[A-Za-z0-9][A-Za-z0-9_-]{0,59})/(?P<name>.+)\.json\Z", re.I)

@@ -11,6 +11,7 @@ from aws_lambda_powertools import Logger
 
 from chalicelib.aws import lease
 from chalicelib.aws.lease import Held
+from chalicelib.aws.log import bound
 from chalicelib.aws.services import Services
 from chalicelib.core import keys
 from chalicelib.core.claim import Claim
@@ -37,6 +38,11 @@ def submit(services: Services, upload: Upload) -> Outcome:
     Raises DeadlineError when time is up, LeaseLostError when another process took over, and
     AWS's own errors; each time a tick, or the event's next delivery, goes on.
     """
+    with bound(app=upload.app, submission=upload.submission):
+        return _submit(services, upload)
+
+
+def _submit(services: Services, upload: Upload) -> Outcome:
     name = upload.submission
     marker = keys.pending(upload.app, name)
     fresh = Claim(
@@ -65,7 +71,7 @@ def submit(services: Services, upload: Upload) -> Outcome:
         work.cut_short(error)
         outcome = _refuse(services, upload, held, error)
     except NotReadyError as error:
-        log.info("submission waits", extra={"submission": name, "reason": str(error)})
+        log.info("submission waits", extra={"reason": str(error)})
         held.release(held.value.model_copy(update={"state": "waiting"}))
         return Outcome(state="waiting", submission=name, messages=(str(error),))
     except DeadlineError:

@@ -1,11 +1,10 @@
-"""One pass of the monitor: look, decide, execute, for every live run under its own lease.
+"""A tick of one run: look, decide, execute, under the run's own lease.
 
 Nothing is remembered that could be observed; a tick that dies is made good by the next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from aws_lambda_powertools import Logger
@@ -13,12 +12,14 @@ from pydantic import BaseModel, ConfigDict
 
 from chalicelib.aws import lease
 from chalicelib.aws.execute import Failure, execute
+from chalicelib.aws.log import bound
 from chalicelib.aws.observe import Memory, look
 from chalicelib.aws.services import Services
 from chalicelib.core import keys
 from chalicelib.core.claim import Lease
-from chalicelib.core.config import parse_keys
+from chalicelib.core.config import RunConfig, parse_keys
 from chalicelib.core.decide import decide
+from chalicelib.core.naming import app_of
 from chalicelib.core.observation import Observation
 from chalicelib.core.run import Phase, RunRecord
 from chalicelib.core.start import jobs_left
@@ -52,6 +53,9 @@ class Status(BaseModel):
     expected_end: datetime | None = None
     #: What a job takes, in seconds.
     seconds: float | None = None
+    #: What these machines may cost at most, in dollars an hour: MACHINE_PRICE for each. None where
+    #: that isn't known: without that key, or with machines on demand, whose price is EC2's.
+    dollars_an_hour: float | None = None
     errors: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     memory: Memory = Memory()
@@ -62,6 +66,11 @@ def tick_run(services: Services, run_id: str) -> Status | None:
 
     What goes wrong is told in the status, and made good by the next tick.
     """
+    with bound(run_id=run_id, app=app_of(run_id)):
+        return _alone(services, run_id)
+
+
+def _alone(services: Services, run_id: str) -> Status | None:
     fresh = Lease(owner=services.owner, expires_at=services.now())
     held, _ = lease.take(services.store, keys.tick_lease(run_id), fresh, services.now)
     if held is None:
@@ -69,13 +78,13 @@ def tick_run(services: Services, run_id: str) -> Status | None:
     try:
         return _tick(services, run_id)
     except Exception as error:
-        log.exception("tick failed", extra={"run_id": run_id})
+        log.exception("tick failed")
         return _failed(services, run_id, error)
     finally:
         try:
             held.release(held.value)
         except LeaseLostError:
-            log.warning("this tick outlived its lease", extra={"run_id": run_id})
+            log.warning("this tick outlived its lease")
 
 
 def _tick(services: Services, run_id: str) -> Status | None:
@@ -106,7 +115,7 @@ def _tick(services: Services, run_id: str) -> Status | None:
         if not plan or held_up or record.phase is Phase.FINISHED:
             break
         seen, _again = look(services, record, config, before)
-    status = _status(record, seen, memory, failures)
+    status = _status(record, config, seen, memory, failures)
     services.store.put(keys.run_status(run_id), status.model_dump_json(indent=1).encode())
     return status
 
@@ -127,7 +136,11 @@ def _last(services: Services, run_id: str) -> Status | None:
 
 
 def _status(
-    record: RunRecord, seen: Observation, memory: Memory, failures: tuple[Failure, ...]
+    record: RunRecord,
+    config: RunConfig,
+    seen: Observation,
+    memory: Memory,
+    failures: tuple[Failure, ...],
 ) -> Status:
     return Status(
         run_id=record.run_id,
@@ -144,6 +157,7 @@ def _status(
         per_minute=seen.progress.per_minute,
         expected_end=_expected_end(record, seen),
         seconds=seen.progress.seconds,
+        dollars_an_hour=_at_most(config, seen),
         errors=tuple(str(failure) for failure in failures),
         notes=record.notes,
         memory=memory,
@@ -158,22 +172,15 @@ def _expected_end(record: RunRecord, seen: Observation) -> datetime | None:
     return seen.now + timedelta(minutes=left / seen.progress.per_minute)
 
 
+def _at_most(config: RunConfig, seen: Observation) -> float | None:
+    if config.machine_price is None or not all(machine.spot for machine in seen.instances):
+        return None
+    return round(config.machine_price * len(seen.instances), 4)
+
+
 def _failed(services: Services, run_id: str, error: Exception) -> Status:
     """The last status with the error in it, so that the failure is seen."""
     last = _last(services, run_id) or Status(run_id=run_id, phase=Phase.OPEN, at=services.now())
     told = last.model_copy(update={"at": services.now(), "errors": (f"tick: {error}",)})
     services.store.put(keys.run_status(run_id), told.model_dump_json(indent=1).encode())
     return told
-
-
-def tick_all(services: Services) -> Iterator[Status]:
-    """One tick of every live run. One run's trouble never keeps the others waiting."""
-    for run_id in services.runs.live():
-        services.check_deadline()
-        try:
-            status = tick_run(services, run_id)
-        except Exception:
-            log.exception("tick failed, and its status can't be written", extra={"run_id": run_id})
-        else:
-            if status is not None:
-                yield status

@@ -8,6 +8,7 @@ from aws_lambda_powertools import Logger
 
 from chalicelib.aws.errors import AwsError
 from chalicelib.aws.lease import Held
+from chalicelib.aws.log import also
 from chalicelib.aws.send import send_jobs
 from chalicelib.aws.services import Services
 from chalicelib.aws.store import ObjectReader, ObjectVersion, head
@@ -131,7 +132,7 @@ class Work:
         try:
             tick_run(self.services, run_id)
         except (*AwsError, CellFleetError):
-            log.exception("machines can't be requested yet", extra={"run_id": run_id})
+            log.exception("machines can't be requested yet")
 
     def _run_of_claim(self) -> RunRecord | None:
         run_id = self.held.value.run_id
@@ -214,6 +215,7 @@ class Work:
             record = converge(self.services, live)  # its set-up died half-way
         else:
             record = live
+        also(run_id=record.run_id)
         claim = self.held.value
         if claim.run_id and claim.run_id != record.run_id:
             # The run that it was sent to is over: begin anew.
@@ -257,7 +259,7 @@ class Work:
         self.held.release(claim.model_copy(update={"state": "closed"}))
         log.info(
             "submission closed",
-            extra={"run_id": record.run_id, "jobs": claim.jobs, "duplicates": claim.duplicates},
+            extra={"jobs": claim.jobs, "duplicates": claim.duplicates},
         )
         return Outcome(
             state="closed",
