@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.exceptions import OrphanedChildLoggerError
@@ -18,22 +19,25 @@ _log = Logger(service="cellfleet", child=True)
 @contextmanager
 def bound(**keys: str) -> Iterator[None]:
     """Lines written inside carry `keys` (empty ones left out); afterwards all is as before."""
-    try:
-        before = dict(_log.thread_safe_get_current_keys())
-    except OrphanedChildLoggerError:
-        yield
-        return
+    before = _now()
     also(**keys)
     try:
         yield
     finally:
-        _log.thread_safe_clear_keys()
-        _log.thread_safe_append_keys(**before)
+        if before is not None:
+            _log.thread_safe_clear_keys()
+            _log.thread_safe_append_keys(**before)
 
 
 def also(**keys: str) -> None:
     """From here to the end of the enclosing `bound`, lines carry these keys, too."""
-    try:
+    if _now() is not None:
         _log.thread_safe_append_keys(**{name: value for name, value in keys.items() if value})
+
+
+def _now() -> dict[str, Any] | None:
+    """The keys of this thread; None where nothing is logged as JSON."""
+    try:
+        return dict(_log.thread_safe_get_current_keys())
     except OrphanedChildLoggerError:
-        return
+        return None

@@ -8,7 +8,7 @@ to the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 
 from aws_lambda_powertools import Logger
@@ -16,6 +16,7 @@ from aws_lambda_powertools import Logger
 from chalicelib.aws.log import bound
 from chalicelib.aws.services import Services
 from chalicelib.core import keys
+from chalicelib.core.turn import in_turn
 from chalicelib.errors import DeadlineError
 from chalicelib.operations.tick import Status, tick_run
 
@@ -43,12 +44,6 @@ def tick_all(services: Services) -> Iterator[Status]:
             yield status
     if noted is not None:
         services.store.delete(keys.NEXT_RUN)
-
-
-def in_turn(run_ids: Iterable[str], first: str) -> list[str]:
-    """All of them in order, beginning with `first`, or with what comes after where it was."""
-    ordered = sorted(run_ids)
-    return [i for i in ordered if i >= first] + [i for i in ordered if i < first]
 
 
 def _tick(services: Services, run_id: str) -> Status | None:
