@@ -10,6 +10,7 @@ from chalicelib.errors import DeadlineError
 from chalicelib.operations.log_export import export_all
 from chalicelib.operations.metrics import emit
 from chalicelib.operations.resume import resume_all
+from chalicelib.operations.tick import Status
 from chalicelib.operations.tick_all import tick_all
 
 #: Of a pass's time, and of what is then left of it: what comes later must not have to wait for
@@ -27,9 +28,10 @@ def tick(services: Services) -> dict[str, int]:
     }
 
 
-def _ticks(services: Services) -> Iterator[None]:
+def _ticks(services: Services) -> Iterator[Status]:
     for status in tick_all(services):
-        yield emit(status, services.settings.bucket)
+        emit(status, services.settings.bucket)
+        yield status
 
 
 def _count(steps: Iterable[object]) -> int:
