@@ -8,7 +8,6 @@ fleet file's own Type is used, for a bounded time.
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,11 +34,6 @@ class Image:
     image_id: str
     root_device: str
     snapshots: Mapping[str, int]
-
-
-def machines_wanted(config: RunConfig, jobs: int) -> int:
-    """How many machines `jobs` jobs can keep busy, at most CLUSTER_MACHINES."""
-    return min(config.cluster_machines, math.ceil(jobs / config.slots_per_machine))
 
 
 def template_name(names: Names, index: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from chalicelib.core import keys, watch
 from chalicelib.core.compute import digest
@@ -11,7 +11,6 @@ from chalicelib.core.config import RunConfig
 from chalicelib.core.fleet import (
     fleet_request,
     launch_template,
-    machines_wanted,
     template_name,
     volume_warning,
 )
@@ -31,11 +30,9 @@ from chalicelib.core.plan import (
     UpdateService,
 )
 from chalicelib.core.run import Fleet, RunRecord
+from chalicelib.core.sizing import load_of, machines_coming, machines_wanted
 from chalicelib.core.user_data import ecs_config, user_data
 from chalicelib.settings import Settings
-
-#: `cheapest`: the machines of the first minutes are kept, later ones are wanted one at a time.
-CHEAPEST_AFTER = timedelta(minutes=15)
 
 
 def fleet_plan(record: RunRecord, config: RunConfig, settings: Settings, account: str) -> FleetPlan:
@@ -45,23 +42,12 @@ def fleet_plan(record: RunRecord, config: RunConfig, settings: Settings, account
     return from_settings(config, settings, account=account)
 
 
-def jobs_left(record: RunRecord, seen: Observation) -> int:
-    """Jobs that haven't ended, by the ledger; by the queue where there is none."""
-    if record.worker == "dcp" and record.closed and seen.queue is not None:
-        return seen.queue.messages
-    return max(0, record.jobs - seen.progress.done - seen.progress.dead)
-
-
 def missing_machines(record: RunRecord, config: RunConfig, seen: Observation) -> int:
     """Machines that are wanted, and that no fleet has made or may still make."""
     if not record.start or not record.queue_url or not record.task_definition or record.stuck:
         return 0
-    wanted = machines_wanted(config, jobs_left(record, seen))
-    if record.cheapest and record.started_at and seen.now - record.started_at > CHEAPEST_AFTER:
-        wanted = min(wanted, 1)
-    if record.machine_limit is not None:
-        wanted = min(wanted, record.machine_limit)
-    return max(0, wanted - machines_coming(record, seen))
+    load = load_of(record, config, seen)
+    return max(0, machines_wanted(load) - load.machines)
 
 
 def unsent(record: RunRecord, now: datetime) -> tuple[Fleet, ...]:
@@ -69,17 +55,6 @@ def unsent(record: RunRecord, now: datetime) -> tuple[Fleet, ...]:
     return tuple(
         f for f in record.fleets if not f.fleet_id and not f.abandoned and f.valid_until > now
     )
-
-
-def machines_coming(record: RunRecord, seen: Observation) -> int:
-    """Machines that are there, and those that open requests may still bring."""
-    over = {fleet.fleet_id for fleet in seen.fleets if fleet.over}
-    promised = (
-        fleet.before + fleet.machines
-        for fleet in record.fleets
-        if fleet.valid_until > seen.now and fleet.fleet_id not in over and not fleet.abandoned
-    )
-    return max(len(seen.instances), *promised, 0)
 
 
 def decide_start(record: RunRecord, config: RunConfig, seen: Observation) -> Plan:

@@ -22,7 +22,7 @@ from chalicelib.core.decide import decide
 from chalicelib.core.naming import app_of
 from chalicelib.core.observation import Observation
 from chalicelib.core.run import Phase, RunRecord
-from chalicelib.core.start import jobs_left
+from chalicelib.core.sizing import jobs_left
 from chalicelib.errors import LeaseLostError, NotFoundError
 from chalicelib.operations.setup import converge
 

@@ -67,7 +67,13 @@ FOREIGN: tuple[dict[str, str], ...] = (
 
 def config(**keys: Any) -> RunConfig:
     """A configuration with CellFleet's monitor on; keys are DCP's."""
-    base = {"APP_NAME": APP, "AWS_BUCKET": "imaging-core", "AUTO_MONITOR": "True"}
+    base = {
+        "APP_NAME": APP,
+        "AWS_BUCKET": "imaging-core",
+        "AUTO_MONITOR": "True",
+        "SECONDS_TO_START": 0,
+        "SQS_MESSAGE_VISIBILITY": 3600,
+    }
     return parse_keys(base | keys, "test").config
 
 

@@ -17,7 +17,6 @@ from chalicelib.core.fleet import (
     Image,
     fleet_request,
     launch_template,
-    machines_wanted,
     template_name,
     volume_warning,
 )
@@ -270,42 +269,3 @@ def test_a_key_pair_lets_somebody_log_in_only_if_one_is_named() -> None:
     assert "KeyName" not in template(config())
     spec = from_settings(config(SSH_KEY_NAME="core.pem"), PREPARED, account=ACCOUNT).machines
     assert template(config(), spec=next(iter(spec)))["KeyName"] == "core"
-
-
-# --- how many ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("jobs", "tasks", "cores", "cluster", "machines"),
-    [
-        (0, 1, 4, 100, 0),
-        (1, 1, 4, 100, 1),
-        (4, 1, 4, 100, 1),
-        (5, 1, 4, 100, 2),
-        (50, 1, 4, 100, 13),
-        (400, 1, 4, 100, 100),
-        (401, 1, 4, 100, 100),
-        (1_000_000, 1, 4, 100, 100),
-        (64, 16, 4, 3, 1),
-        (65, 16, 4, 3, 2),
-        (1_000, 16, 4, 3, 3),
-        (10, 2, 1, 3, 3),
-    ],
-)
-def test_machines_for_jobs(jobs: int, tasks: int, cores: int, cluster: int, machines: int) -> None:
-    settings = config(
-        TASKS_PER_MACHINE=tasks,
-        DOCKER_CORES=cores,
-        CLUSTER_MACHINES=cluster,
-        MACHINE_TYPE=["m4.16xlarge"],
-        EBS_VOL_SIZE=165,
-    )
-    assert machines_wanted(settings, jobs) == machines
-
-
-@given(st.integers(0, 10**7), st.integers(1, 10_000))
-def test_no_machine_would_be_without_a_job(jobs: int, cluster: int) -> None:
-    wanted = machines_wanted(config(CLUSTER_MACHINES=cluster), jobs)
-    assert wanted <= cluster
-    assert (wanted - 1) * 4 < max(jobs, 1)
-    assert wanted == cluster or wanted * 4 >= jobs
