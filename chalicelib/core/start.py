@@ -93,7 +93,7 @@ def _templates(record: RunRecord, config: RunConfig, account: Account) -> list[A
             spec,
             image,
             kind=record.worker,
-            user_data=user_data(cluster=names.cluster, run_id=record.run_id),
+            user_data=user_data(cluster=names.cluster, run_id=record.run_id, kind=record.worker),
             tags=owner,
         )
         plan.append(CreateLaunchTemplate(name=name, data=data, tags=owner))

@@ -50,7 +50,7 @@ def asked(
     names = Names.of(settings)
     run = f"{settings.app_name}-1"
     owner = tags(app=settings.app_name, run_id=run, deployment=DEPLOYMENT)
-    script = user_data(cluster=names.cluster, run_id=run)
+    script = user_data(cluster=names.cluster, run_id=run, kind=kind)
     templates = {}
     for index, spec in enumerate(plan.machines):
         data = launch_template(

@@ -18,7 +18,9 @@ TASK = Needs(cpu=1024, memory=2000)
 
 
 def test_the_agent_reads_our_user_data() -> None:
-    settings = agent_settings(user_data(cluster="analyses", run_id="App-20260101T000000abcd"))
+    settings = agent_settings(
+        user_data(cluster="analyses", run_id="App-20260101T000000abcd", kind="cellfleet")
+    )
 
     assert settings is not None
     assert settings.cluster == "analyses"

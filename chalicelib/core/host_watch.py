@@ -1,0 +1,254 @@
+"""The script that watches over a machine from within: dead man's switch and spot notice.
+
+POSIX shell, for `user_data` to write to the machine's disk. It uses what every ECS-optimised
+AMI has: curl, docker, coreutils, find, sed. It needs nothing of ours to be up: no control
+plane, no network but the machine's own.
+"""
+
+from __future__ import annotations
+
+from chalicelib import contract
+from chalicelib.core.compute import HOST_FOLDER, WorkerKind
+
+#: Where the script lies.
+WATCH = "/usr/local/sbin/cellfleet-watch"
+
+#: A machine goes this long after its last sign of life, or its agent's last answer, in seconds.
+QUIET_SECONDS = 900
+#: How long after boot a machine may be fetching its first container's image, in seconds.
+PULL_SECONDS = 1800
+
+
+def watch_script(kind: WorkerKind) -> str:
+    """The script for machines of workers of this kind; DCP's leave no signs of life."""
+    values = {
+        "KIND": kind,
+        "FOLDER": HOST_FOLDER,
+        "ALIVE": contract.HOST_ALIVE,
+        "NOTICE": contract.HOST_SPOT_NOTICE,
+        "QUIET": str(QUIET_SECONDS),
+        "PULL": str(PULL_SECONDS),
+    }
+    text = _SCRIPT
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", value)
+    return text
+
+
+#: The service that runs it. A kill of it, by hand or for want of memory, is made good.
+UNIT = f"""\
+[Unit]
+Description=CellFleet: power off when no work is left, pass on the spot notice
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart=/bin/sh {WATCH}
+Restart=always
+RestartSec=5
+OOMScoreAdjust=-1000
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+# Why it is as it is:
+# - Workers' marks are compared with the last one seen, and times are seconds since boot, so that
+#   a clock that is set, forwards or back, neither ends a busy machine nor keeps an idle one.
+# - What was seen is kept in memory (/run), where a full disk doesn't matter; if it is lost, the
+#   mark's age says how long it was quiet, at most since boot.
+# - Containers may be root in the shared folder and put links there. Nothing in it is opened or
+#   changed: files are made outside and moved in, over whatever is there.
+# - Every call that could hang has a limit; `life` as a whole has one, too.
+_SCRIPT = r"""#!/bin/sh
+# CellFleet: powers this machine off when no work is left, and passes on the spot notice.
+# `cellfleet-watch` does so for ever; `cellfleet-watch life` looks once at the signs of life.
+set -u
+umask 022
+export LC_ALL=C
+
+kind=@KIND@
+shared=@FOLDER@
+own=@FOLDER@-watch
+run=/run/cellfleet-watch
+cgroups=/sys/fs/cgroup
+metadata=http://169.254.169.254/latest
+agent=http://localhost:51678/v1
+quiet_limit=@QUIET@
+pull_limit=@PULL@
+
+since_boot() { # in whole seconds
+  read -r up _ < /proc/uptime
+  echo "${up%%.*}"
+}
+
+keep() { # NAME VALUE
+  echo "$2" > "$run/$1.new" && mv -f "$run/$1.new" "$run/$1"
+}
+
+recall() { # NAME; nothing if it was lost
+  read -r kept 2> /dev/null < "$run/$1" && echo "$kept"
+}
+
+recall_number() {
+  kept=$(recall "$1")
+  case $kept in *[!0-9]*) ;; *) echo "$kept" ;; esac
+}
+
+fetch() {
+  curl -s --noproxy '*' "$@"
+}
+
+prepare() {
+  mkdir -p "$shared" "$own" "$run"
+  chmod 1777 "$shared"
+  chmod 0700 "$own"
+  # Moved into place should the disk be full when the notice comes.
+  [ -s "$own/spare" ] || echo '{"action": "terminate"}' > "$own/spare"
+}
+
+# --- signs of life ----------------------------------------------------------------------
+
+mark_of_workers() {
+  stat -c %y "$shared/@ALIVE@" 2> /dev/null
+}
+
+new_mark() { # of any worker, since the last look
+  mark=$(mark_of_workers)
+  if [ -z "$mark" ]; then # deleted: made anew, which is no sign
+    mkdir -p "$shared" && : > "$own/alive" && chmod 0666 "$own/alive" &&
+      mv -fT "$own/alive" "$shared/@ALIVE@"
+    keep mark "$(mark_of_workers)"
+    return 1
+  fi
+  before=$(recall mark)
+  [ "$mark" = "$before" ] && return 1
+  keep mark "$mark"
+  [ -n "$before" ]
+}
+
+quiet_by_the_clock() { # seconds since the mark, between 0 and the time since boot
+  at=$(stat -c %Y "$shared/@ALIVE@" 2> /dev/null) || at=0
+  age=$(($(date +%s) - at))
+  [ "$age" -lt 0 ] && age=0
+  [ "$age" -gt "$now" ] && age=$now
+  echo "$age"
+}
+
+list_containers() { # of tasks; the agent's own isn't one
+  timeout 15 docker ps -q --no-trunc --filter label=com.amazonaws.ecs.task-arn 2> /dev/null
+}
+
+cpu_of() { # CONTAINER: microseconds used so far; nothing if it is gone
+  group=$(find "$cgroups" -type d -name "*$1*" \( -exec test -e '{}/cpuacct.usage' \; -o \
+    -exec grep -qs '^usage_usec' '{}/cpu.stat' \; \) -print -quit 2> /dev/null)
+  if [ -z "$group" ]; then return; fi
+  if [ -e "$group/cpuacct.usage" ]; then # version 1 counts nanoseconds
+    sed -n 's/...$//p' "$group/cpuacct.usage" 2> /dev/null
+  else
+    sed -n 's/^usage_usec //p' "$group/cpu.stat" 2> /dev/null
+  fi
+}
+
+busy() { # did the containers that were there at the last look use 1 % of the machine since?
+  since=$(recall_number cpu-time)
+  sum=0
+  : > "$run/cpu.new"
+  for container in $containers; do
+    used=$(cpu_of "$container")
+    [ -n "$used" ] || continue
+    before=$(sed -n "s/^$container //p" "$run/cpu" 2> /dev/null)
+    [ -n "$before" ] && sum=$((sum + used - before))
+    echo "$container $used" >> "$run/cpu.new"
+  done
+  mv -f "$run/cpu.new" "$run/cpu"
+  keep cpu-time "$now"
+  [ -n "$since" ] && [ "$now" -gt "$since" ] || return 1
+  # On large machines a tenth of one core will do: the last job may be alone there.
+  cores=$(nproc)
+  [ "$cores" -gt 10 ] && cores=10
+  [ "$sum" -ge $(((now - since) * cores * 10000)) ]
+}
+
+power_off() { # WHY
+  echo "powering off: $1"
+  shutdown -h now || systemctl poweroff --force --force
+}
+
+life() {
+  now=$(since_boot)
+  last=$(recall_number life)
+  if [ -z "$last" ]; then
+    last=0 # boot is a sign of life
+    [ "$kind" = dcp ] || last=$((now - $(quiet_by_the_clock)))
+  fi
+  [ "$last" -gt "$now" ] && last=$now
+
+  new_mark && last=$now
+  first=$(recall first)
+  containers=
+  if [ -z "$first" ] || [ "$kind" = dcp ]; then containers=$(list_containers); fi
+  if [ -z "$first" ] && [ -n "$containers" ] && keep first seen; then # it is a sign, too
+    first=seen
+    last=$now
+  fi
+  if [ "$kind" = dcp ] && busy; then last=$now; fi
+  keep life "$last"
+
+  if fetch -f -m 10 -o /dev/null "$agent/metadata"; then keep agent "$now"; fi
+  answered=$(recall_number agent)
+  silent=$((now - ${answered:-0}))
+
+  limit=$quiet_limit
+  if [ -z "$first" ]; then
+    case $(fetch -f -m 10 "$agent/tasks") in *'"Arn"'*) limit=$pull_limit ;; esac
+  fi
+  if [ $((now - last)) -ge "$limit" ]; then
+    power_off "no sign of work for $(((now - last) / 60)) minutes"
+  elif [ "$silent" -ge "$quiet_limit" ]; then
+    power_off "the ECS agent has not answered for $((silent / 60)) minutes"
+  fi
+}
+
+# --- the spot notice ------------------------------------------------------------------------
+
+token=
+spot_notice() {
+  [ -e "$shared/@NOTICE@" ] && return
+  if [ -z "$token" ]; then
+    token=$(fetch -f -m 2 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 21600' \
+      "$metadata/api/token") || token=
+    [ -n "$token" ] || return
+  fi
+  answer=$(fetch -m 2 -w '%{http_code}' -H "X-aws-ec2-metadata-token: $token" \
+    "$metadata/meta-data/spot/instance-action") || return
+  notice=${answer%???}
+  case ${answer#"$notice"}$notice in
+    200*'{'*'}'*) ;;
+    200* | 404*) return ;; # none
+    *) token= && return ;; # perhaps the token is too old
+  esac
+  { echo "$notice" > "$own/notice" && mv -fT "$own/notice" "$shared/@NOTICE@"; } ||
+    mv -fT "$own/spare" "$shared/@NOTICE@" || return
+  echo "passed on: $notice"
+}
+
+case ${1:-} in
+  life)
+    prepare
+    life
+    ;;
+  *)
+    prepare
+    next=0
+    while :; do
+      spot_notice
+      now=$(since_boot)
+      if [ "$now" -ge "$next" ]; then
+        next=$((now + 60))
+        timeout -k 5 50 sh "$0" life
+      fi
+      sleep 5
+    done
+    ;;
+esac
+"""
