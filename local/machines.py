@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from chalicelib import contract
 from local.placement import AgentSettings, Needs
 
 _CONTAINER = Path(__file__).with_name("container.py")
@@ -129,8 +130,9 @@ class Machine:
         return left
 
     def boot(self) -> None:
-        """Make its folders."""
+        """Make its folders; boot is a sign of life."""
         self.host_folder.mkdir(parents=True, exist_ok=True)
+        (self.host_folder / contract.HOST_ALIVE).touch()
 
     def remove(self) -> None:
         """Forget its folders."""

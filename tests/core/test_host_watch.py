@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib import contract
 from chalicelib.core.compute import WorkerKind
+from chalicelib.core.host_watch import QUIET_SECONDS
 from tests.core.machine import Machine, kind_of_machine
 
 MINUTE = 60
@@ -44,6 +46,11 @@ def work(machine: Machine, minutes: int) -> None:
         machine.sign()
         machine.look()
     assert not machine.is_off
+
+
+def test_a_working_machine_misses_many_heartbeats_before_it_goes() -> None:
+    assert QUIET_SECONDS == QUARTER
+    assert contract.LEASE_SECONDS * 5 < QUIET_SECONDS
 
 
 # --- no sign of work ---------------------------------------------------------------------------
@@ -411,3 +418,13 @@ def test_what_an_earlier_life_left_in_the_image_is_forgotten(machine: Machine) -
     machine.notice.write_text(NOTICE)
     machine.boot()
     assert not machine.notice.exists()
+
+
+def test_without_systemd_a_loop_keeps_it_running(build: Build) -> None:
+    machine = build(kind="dcp")
+    (machine.folder / "run/systemd/system").rmdir()
+    (machine.folder / "sleeps").write_text("100")
+    machine.wait(13 * MINUTE)
+    machine.boot()
+    machine.run("sh", "-c", f"until [ -e {machine.folder}/off ]; do /bin/sleep 0.1; done")
+    assert machine.is_off

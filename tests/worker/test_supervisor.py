@@ -160,6 +160,57 @@ def test_a_spot_notice_acts_like_sigterm(world: World, tmp_path: Path) -> None:
     assert contract.JobMessage.decode(world.lease().body).failures == 0
 
 
+def test_a_sign_of_life_is_left_with_each_lease_and_each_heartbeat(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract, "LEASE_SECONDS", 4)  # a heartbeat every two seconds
+    alive = tmp_path / contract.HOST_ALIVE
+    world.behave({"A01": "hang"})
+    world.send(world.message("A01"))
+    supervisor = world.supervisor(host_dir=tmp_path)
+    thread = threading.Thread(target=supervisor.run)
+    thread.start()
+    wait_for(alive.exists, "the sign that goes with the lease")
+    for _ in range(2):
+        alive.unlink()
+        wait_for(alive.exists, "the sign that goes with a heartbeat")
+    supervisor.stop("test")
+    thread.join()
+    alive.unlink()
+    # Polling alone is none.
+    world.queue().delete(world.lease())
+    assert world.supervisor(host_dir=tmp_path, idle_seconds=1).run() == 0
+    assert not alive.exists()
+
+
+def test_a_sign_that_can_t_be_left_stops_no_job(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.send(world.message("A01"))
+    world.supervisor(host_dir=tmp_path / "nowhere", idle_seconds=2).run()
+    assert world.outcomes() == [("done", "")]
+    assert "sign of life couldn't be left" in capsys.readouterr().out
+
+
+def test_an_idle_worker_ends_after_15_minutes(world: World) -> None:
+    now = [0.0]
+
+    def sleep(_: float) -> None:
+        now[0] += 10
+        time.sleep(0.01)
+
+    supervisor = Supervisor(
+        world.environment(),
+        Clients(world.s3, world.sqs, None),
+        clock=lambda: now[0],
+        now=time.time,
+        sleep=sleep,
+        poll_seconds=0,
+    )
+    assert supervisor.run() == 0
+    assert 900 < now[0] < 950
+
+
 def test_a_bad_environment_says_so(world: World) -> None:
     with running(world, SQS_QUEUE_URL="", DOCKER_CORES="many") as process:
         assert process.wait(PATIENCE) == 2

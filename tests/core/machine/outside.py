@@ -23,7 +23,7 @@ WALL = 1_700_000_000
 
 #: Commands that only write down that they were called, or answer from a file.
 _TOOLS = {
-    "shutdown": 'echo "shutdown $*" >> {folder}/calls; exit "$(cat {folder}/shutdown-code)"',
+    "shutdown": 'echo "shutdown $*" >> {folder}/calls; touch {folder}/off; exit "$(cat {folder}/shutdown-code)"',
     "systemctl": 'echo "systemctl $*" >> {folder}/calls',
     "docker": 'echo "docker $*" >> {folder}/asked; cat {folder}/containers',
     "date": "cat {folder}/wall",
