@@ -7,6 +7,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from chalicelib.core.run import NextStep
+
 #: A lease not renewed for this long is stale and may be taken over.
 LEASE = timedelta(seconds=90)
 
@@ -49,12 +51,16 @@ class Claim(Lease):
     key: str
     #: Which bytes were checked and are being sent; "" until the file was first looked at.
     etag: str = ""
+    #: Their version, where the bucket keeps versions; "" until then, or if it doesn't.
+    version_id: str = ""
     state: State = "working"
     run_id: str = ""
     cursor: int = 0
     sent: int = 0
     jobs: int = 0
     duplicates: int = 0
+    #: What is to follow; known once the file was checked.
+    then: NextStep | None = None
 
     @property
     def over(self) -> bool:

@@ -16,6 +16,7 @@ from chalicelib.core.jobfile_stream import (
     Opener,
     UnreadableError,
 )
+from chalicelib.core.jobfile_then import THEN, TOLERANCE, then_fault, tolerance_fault
 from chalicelib.errors import Problem
 
 #: Keys that begin like this are ignored, and may repeat.
@@ -27,7 +28,7 @@ PROGRESS_GROUPS = 1_000
 
 _PATHS = ("pipeline", "data_file", "input", "output", "output_structure")
 _OBJECTS = ("config", "fleet")
-_KNOWN = (*_PATHS, "groups", *_OBJECTS)
+_KNOWN = (*_PATHS, "groups", *_OBJECTS, THEN, TOLERANCE)
 _REQUIRED = ("pipeline", "data_file", "input", "output", "groups")
 _MAY_BE_EMPTY = ("input", "output_structure")
 _KINDS: Mapping[str, Literal["csv", "txt", "h5"]] = {".csv": "csv", ".txt": "txt", ".h5": "h5"}
@@ -48,6 +49,10 @@ class JobFileHeader:
     config: Mapping[str, Any] | None = None
     fleet: Mapping[str, Any] | None = None
     groups: int = 0
+    #: The job file that is to follow, as written, and the failures that don't keep it: a number of
+    #: jobs, or a share like "5%".
+    then: str = ""
+    then_if_failed_at_most: str = ""
 
 
 def top_level(stream: JobFileStream) -> Iterator[tuple[str, str, Any]]:
@@ -109,8 +114,10 @@ class HeaderReader:
             self.values[key] = self._count_groups(stream)
         elif key in _OBJECTS and kind == "start_map":
             self.values[key] = self._read_object(key, stream)
-        elif key in _PATHS and kind == "string":
+        elif key in (*_PATHS, THEN) and kind == "string":
             self.values[key] = value
+        elif key == TOLERANCE and kind in ("string", "number"):
+            self.values[key] = str(value)
         else:
             self.values[key] = None
             self._problem(key, f"expected {_expected(key)}", describe(kind, value))
@@ -168,6 +175,7 @@ class HeaderReader:
             self._problem("groups", "the list is empty: there is nothing to run")
         if isinstance(self.values.get("data_file"), str):
             self._check_data_file(self.values["data_file"])
+        self._check_then()
         self._warn_unknown()
 
     def _check_path(self, key: str) -> None:
@@ -196,6 +204,15 @@ class HeaderReader:
             elif splitext(pipeline)[1].lower() == ".h5":
                 hint = both.format(show(pipeline))
                 self._problem("data_file", "expected the .h5 of pipeline", show(data_file), hint)
+
+    def _check_then(self) -> None:
+        then, tolerance = self.values.get(THEN), self.values.get(TOLERANCE)
+        if then and (fault := then_fault(then)):
+            self._problem(THEN, fault[0], show(then), fault[1])
+        if tolerance is not None and (fault := tolerance_fault(tolerance)):
+            self._problem(TOLERANCE, fault[0], show(tolerance), fault[1])
+        if tolerance and THEN not in self.values:
+            self.warnings.append(f"{TOLERANCE} has no effect without {THEN}")
 
     def _warn_unknown(self) -> None:
         for key in self.unknown:
@@ -237,6 +254,8 @@ def _expected(key: str) -> str:
         "input": 'the path of the input folder in the source bucket, or ""',
         "output": "the path of the output folder in the destination bucket",
         "output_structure": 'a pattern like "Metadata_Plate/Metadata_Well", or ""',
+        THEN: "the key of the job file that is to follow",
+        TOLERANCE: 'a number of jobs, or a share like "5%"',
     }[key]
 
 

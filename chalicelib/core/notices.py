@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from chalicelib.core.causes import explain_causes
 from chalicelib.core.config import RunConfig
 from chalicelib.core.naming import Names
+from chalicelib.core.next_step import outlook
 from chalicelib.core.observation import Observation
 from chalicelib.core.plan import Notify, Plan
 from chalicelib.core.run import STOPPED, Phase, Result, RunRecord
@@ -63,6 +64,7 @@ def _ended(record: RunRecord, config: RunConfig, result: Result) -> Notify:
         _why_failed(record, result),
         _where(record, config),
         _what_now(record, config, result),
+        "\n".join(f"Next: {sentence}." for sentence in outlook(record, config)),
         "Its machines, queue and service are being removed; that needs nobody. "
         f"s3://{record.deployment}/runs/{record.run_id}/status.json tells if something can't be.",
     )

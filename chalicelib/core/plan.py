@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.core.run import Fleet, LogExport, Result
+from chalicelib.core.upload import Upload
 
 Spec = Mapping[str, Any]
 
@@ -300,6 +301,16 @@ class Note:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StartNextStep:
+    """Mark the next job file as waiting to be submitted. Marking it again changes nothing."""
+
+    upload: Upload
+
+    def __str__(self) -> str:
+        return f"go on with {self.upload.key} (app {self.upload.app})"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Notify:
     """Tell the run's topic, once for each kind. What can't be told holds up nothing."""
 
@@ -342,5 +353,6 @@ Action = (
     | ForgetExports
     | Note
     | Notify
+    | StartNextStep
 )
 Plan = tuple[Action, ...]

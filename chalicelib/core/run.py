@@ -39,6 +39,17 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class NextStep(_Frozen):
+    """The job file that follows when a submission has ended well: its key in the deployment
+    bucket, the app that runs it, how many failed jobs are still well, and the ETag of the file
+    when the submission was accepted."""
+
+    key: str
+    app: str
+    tolerated: int = 0
+    etag: str = ""
+
+
 class Submission(_Frozen):
     """One accepted job file: where it lies, how many jobs it sends, whether all are sent."""
 
@@ -47,6 +58,11 @@ class Submission(_Frozen):
     closed: bool = False
     #: Where its results go, in DESTINATION_BUCKET.
     output: str = ""
+    #: What is to follow, if anything is.
+    then: NextStep | None = None
+    #: The run that it followed, "" if a user sent it; and the how-manieth of its chain it is.
+    follows: str = ""
+    step: int = 1
 
 
 class Fleet(_Frozen):
@@ -147,6 +163,8 @@ class RunRecord(_Frozen):
     notified: tuple[str, ...] = ()
     #: Known from the beginning of the teardown on.
     result: Result | None = None
+    #: Keys of the next job files that were handed on, to be submitted by a tick.
+    went_on: tuple[str, ...] = ()
     ended_at: datetime | None = None
     #: What became of the logs, by log group; filled after the end.
     exports: Mapping[str, LogExport] = {}

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from chalicelib.core.config import RunConfig
 from chalicelib.core.naming import Names
+from chalicelib.core.next_step import decide_next_step
 from chalicelib.core.observation import Observation, is_ours
 from chalicelib.core.plan import (
     Action,
@@ -36,6 +37,7 @@ DEFAULT_CLUSTER = "default"
 def decide_teardown(record: RunRecord, config: RunConfig, seen: Observation) -> Plan:
     """What is left to remove now; the end of the run when nothing is."""
     plan: list[Action] = [
+        *decide_next_step(record, config, seen),
         *_service(record, config, seen),
         *_machines(seen),
         *_watch(config, seen),

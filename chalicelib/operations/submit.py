@@ -24,6 +24,7 @@ from chalicelib.errors import (
     NotFoundError,
     NotReadyError,
 )
+from chalicelib.operations.next_step import tell_refusal
 from chalicelib.operations.upload import Outcome, Upload
 from chalicelib.operations.work import SupersededError, Work
 
@@ -85,8 +86,10 @@ def _refuse(
     services: Services, upload: Upload, held: Held[Claim], error: CellFleetError
 ) -> Outcome:
     """Say why, where the user looks for it, and in the log."""
-    body = refusal(error, key=upload.key, now=services.now())
-    services.store.put(keys.refusal(upload.app, upload.name), body)
+    place = keys.refusal(upload.app, upload.name)
+    services.store.put(place, refusal(error, key=upload.key, now=services.now()))
+    if upload.follows:
+        tell_refusal(services, upload, str(error), place)
     log.warning("job file refused", extra={"key": upload.key, "reason": str(error)})
     held.release(held.value.model_copy(update={"state": "refused"}))
     return Outcome(state="refused", submission=upload.submission, messages=(str(error),))

@@ -20,6 +20,7 @@ from chalicelib.core.claim import Lease
 from chalicelib.core.config import RunConfig, parse_keys
 from chalicelib.core.decide import decide
 from chalicelib.core.naming import app_of
+from chalicelib.core.next_step import outlook
 from chalicelib.core.observation import Observation
 from chalicelib.core.run import Phase, RunRecord
 from chalicelib.core.sizing import jobs_left
@@ -57,6 +58,8 @@ class Status(BaseModel):
     #: that isn't known: without that key, or with machines on demand, whose price is EC2's.
     dollars_an_hour: float | None = None
     errors: tuple[str, ...] = ()
+    #: What follows this run, or why it doesn't.
+    next_steps: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     memory: Memory = Memory()
 
@@ -159,6 +162,7 @@ def _status(
         seconds=seen.progress.seconds,
         dollars_an_hour=_at_most(config, seen),
         errors=tuple(str(failure) for failure in failures),
+        next_steps=outlook(record, config),
         notes=record.notes,
         memory=memory,
     )

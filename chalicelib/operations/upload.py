@@ -1,34 +1,13 @@
-"""A job file in a bucket, and what became of it."""
+"""What became of a job file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from chalicelib.core.upload import Upload
 
-from chalicelib.contract import submission_id
-
-
-class Upload(BaseModel):
-    """A job file in a bucket. `version` tells uploads of one key apart: S3's version id, or
-    the event's sequencer where the bucket keeps no versions. `start`: machines are wanted too."""
-
-    model_config = ConfigDict(frozen=True)
-
-    app: str
-    name: str
-    bucket: str
-    key: str
-    version: str = ""
-    sequencer: str = ""
-    #: Of the bytes that were uploaded, as the event tells it; "" if it doesn't.
-    etag: str = ""
-    start: bool = True
-
-    @property
-    def submission(self) -> str:
-        return submission_id(self.bucket, self.key, self.version or self.sequencer)
+__all__ = ["Outcome", "Upload"]
 
 
 @dataclass(frozen=True, kw_only=True)

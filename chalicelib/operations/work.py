@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from aws_lambda_powertools import Logger
 
@@ -14,17 +16,17 @@ from chalicelib.aws.services import Services
 from chalicelib.aws.store import ObjectReader, ObjectVersion, head
 from chalicelib.core import keys
 from chalicelib.core.claim import Claim
-from chalicelib.core.config import ParsedConfig, parse_config, parse_keys
+from chalicelib.core.config import ParsedConfig
 from chalicelib.core.jobfile import JobFileHeader, check, iter_jobs, read_header
 from chalicelib.core.run import STOPPED, Phase, RunRecord, Submission
 from chalicelib.errors import (
     CellFleetError,
     ConflictError,
-    JobFileError,
     NotFoundError,
     NotReadyError,
-    Problem,
 )
+from chalicelib.operations.job_config import config_of
+from chalicelib.operations.next_step import follow
 from chalicelib.operations.setup import converge, set_up
 from chalicelib.operations.tick import tick_run
 from chalicelib.operations.upload import Outcome, Upload
@@ -64,10 +66,10 @@ class Work:
         live = self._live_run()
         if live is not None and not live.accepts:
             raise NotReadyError(f"the run {live.run_id} is ending; a new one takes this job file")
-        parsed = self._config(header, live)
+        parsed = config_of(self.services, self.upload, header, live)
         warnings = parsed.warnings
         if not self.held.value.jobs:
-            warnings += self._check(reader, parsed)
+            warnings += self._check(reader, header, parsed)
         record = self._run(header, live, parsed)
         if record.start:
             self._wake(record.run_id)
@@ -87,16 +89,27 @@ class Work:
         )
         return self._close(record, warnings)
 
-    def _check(self, reader: ObjectReader, parsed: ParsedConfig) -> tuple[str, ...]:
-        """Check the whole file; its jobs are counted in the claim, so that it is checked once."""
+    def _check(
+        self, reader: ObjectReader, header: JobFileHeader, parsed: ParsedConfig
+    ) -> tuple[str, ...]:
+        """Check the whole file, and what is to follow it; its jobs are counted in the claim, so
+        that it is checked once."""
         job_file = check(
             reader,
             self.upload.key,
             check_if_done=parsed.config.check_if_done_bool,
             on_progress=self._still_here,
         )
-        counted = {"jobs": job_file.jobs, "duplicates": job_file.duplicates}
-        self.held.save(self.held.value.model_copy(update=counted))
+        then = follow(
+            self.services,
+            self.upload,
+            header,
+            parsed,
+            jobs=job_file.jobs,
+            on_progress=self._still_here,
+        )
+        found = {"jobs": job_file.jobs, "duplicates": job_file.duplicates, "then": then}
+        self.held.save(self.held.value.model_copy(update=found))
         return job_file.warnings
 
     def give_way(self, error: SupersededError) -> Outcome:
@@ -118,8 +131,10 @@ class Work:
             mine = record.submissions.get(upload.submission)
             if mine is None or mine.closed or record.phase is Phase.FINISHED:
                 return None
-            mine = mine.model_copy(update={"jobs": claim.sent, "closed": True})
             told = f"{error}: {claim.sent} of its {claim.jobs} jobs had been sent"
+            if mine.then is not None:
+                told += f", and {mine.then.key} doesn't follow"
+            mine = mine.model_copy(update={"jobs": claim.sent, "closed": True, "then": None})
             return record.model_copy(
                 update={"submissions": {**record.submissions, upload.submission: mine}}
             ).with_note(told)
@@ -153,52 +168,21 @@ class Work:
     def _version(self) -> ObjectVersion:
         """The bytes that were uploaded, the same at every resumption. Raises SupersededError."""
         upload, claim = self.upload, self.held.value
-        version = head(self.services.clients.s3, upload.bucket, upload.key, version=upload.version)
+        wanted = upload.version or claim.version_id
+        version = head(self.services.clients.s3, upload.bucket, upload.key, version=wanted)
         if version is None:
             raise NotFoundError(f"s3://{upload.bucket}/{upload.key} is gone")
         found = version.etag.strip('"')
         if claim.etag and claim.etag != found:
             raise SupersededError(f"{upload.key} was replaced by another upload")
         if not claim.etag:
-            self.held.save(claim.model_copy(update={"etag": found}))
+            kept = version.version if version.version != "null" else ""
+            self.held.save(claim.model_copy(update={"etag": found, "version_id": kept}))
         return version
 
     def _live_run(self) -> RunRecord | None:
         record = self.services.runs.latest(self.upload.app)
         return record if record is not None and record.phase is not Phase.FINISHED else None
-
-    def _config(self, header: JobFileHeader, live: RunRecord | None) -> ParsedConfig:
-        """The job file's own configuration, the live run's, or the one set-up saved last."""
-        app, key = self.upload.app, self.upload.key
-        if header.config is not None:
-            parsed = parse_keys({"APP_NAME": app, **header.config}, f"{key}, config")
-            if parsed.config.app_name != app:
-                raise JobFileError(
-                    key,
-                    [
-                        Problem(
-                            where="config.APP_NAME",
-                            found=repr(parsed.config.app_name),
-                            expected=f"{app!r}, the app whose folder the job file was put in",
-                        )
-                    ],
-                )
-            return parsed
-        if live is not None:
-            return ParsedConfig(config=parse_keys(live.config, key).config, warnings=())
-        saved = self.services.store.read(keys.app_config(app))
-        if saved is None:
-            raise JobFileError(
-                key,
-                [
-                    Problem(
-                        where="config",
-                        expected=f"a configuration for the app {app!r}: none was ever set up",
-                        hint='run "python run.py setup", or put "config": {…} into the job file',
-                    )
-                ],
-            )
-        return parse_config(saved.body.decode(), keys.app_config(app))
 
     def _still_here(self, _groups: int) -> None:
         self.services.check_deadline()
@@ -210,7 +194,7 @@ class Work:
     ) -> RunRecord:
         """The run that takes the jobs: set up, and with this submission registered."""
         if live is None or header.config is not None or header.fleet is not None:
-            record = set_up(self.services, parsed, fleet_file=header.fleet)
+            record = set_up(self.services, parsed, fleet_file=self._fleet_file(header))
         elif not (live.queue_url and live.task_definition):
             record = converge(self.services, live)  # its set-up died half-way
         else:
@@ -221,17 +205,35 @@ class Work:
             # The run that it was sent to is over: begin anew.
             claim = claim.model_copy(update={"cursor": 0, "sent": 0})
         self.held.save(claim.model_copy(update={"run_id": record.run_id, "state": "working"}))
-        return self._register(record.run_id, claim.jobs, header.output)
+        submission = Submission(
+            source=f"s3://{self.upload.bucket}/{self.upload.key}",
+            jobs=claim.jobs,
+            output=header.output,
+            then=claim.then,
+            follows=self.upload.follows,
+            step=self.upload.step,
+        )
+        return self._register(record.run_id, submission)
 
-    def _register(self, run_id: str, jobs: int, output: str) -> RunRecord:
-        upload = self.upload
+    def _fleet_file(self, header: JobFileHeader) -> Mapping[str, Any] | None:
+        """The job file's own; a next step without one goes on with that of the run before."""
+        if header.fleet is not None or not self.upload.follows:
+            return header.fleet
+        return self.services.runs.load(self.upload.follows).fleet_file
+
+    def _register(self, run_id: str, fresh: Submission) -> RunRecord:
+        upload, claim = self.upload, self.held.value
+        changed = upload.accepted not in ("", claim.etag)
 
         def add(record: RunRecord) -> RunRecord:
             if not record.accepts:
                 raise NotReadyError(f"the run {run_id} is ending; a new one takes this job file")
             known = record.submissions.get(upload.submission)
-            source = f"s3://{upload.bucket}/{upload.key}"
-            fresh = Submission(source=source, jobs=jobs, output=output)
+            if changed:
+                record = record.with_note(
+                    f"{upload.key} was changed after the run {upload.follows} had been accepted; "
+                    "it is run as it is now"
+                )
             return record.model_copy(
                 update={
                     "phase": Phase.OPEN,

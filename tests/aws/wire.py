@@ -78,6 +78,12 @@ class Wire:
         with self._lock:
             self._refused[operation] = json.dumps({"__type": code, "message": message}).encode()
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether a request was refused since it was mended last."""
+        with self._lock:
+            return self._cut is not None and self.requests > self._cut
+
     def mend(self) -> None:
         with self._lock:
             self._refused = {}

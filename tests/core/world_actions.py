@@ -261,3 +261,10 @@ def _(action: plan.Note, world: World) -> None:
 def _(action: plan.Notify, world: World) -> None:
     assert action.kind not in world.record.notified, "told twice"
     world.remember(notified=(*world.record.notified, action.kind))
+
+
+@carry_out.register(plan.StartNextStep)
+def _(action: plan.StartNextStep, world: World) -> None:
+    assert world.record.phase is Phase.TEARING_DOWN
+    assert action.upload.key not in world.record.went_on, "handed on twice"
+    world.remember(went_on=(*world.record.went_on, action.upload.key))

@@ -8,7 +8,18 @@ One module for each service; each is imported here, which is how its functions a
 
 from __future__ import annotations
 
-from chalicelib.aws.actions import ecs, logs, machines, notices, queues, record, watch
+from chalicelib.aws.actions import ecs, logs, machines, next_step, notices, queues, record, watch
 from chalicelib.aws.actions.rim import Rim, carry_out
 
-__all__ = ["Rim", "carry_out", "ecs", "logs", "machines", "notices", "queues", "record", "watch"]
+__all__ = [
+    "Rim",
+    "carry_out",
+    "ecs",
+    "logs",
+    "machines",
+    "next_step",
+    "notices",
+    "queues",
+    "record",
+    "watch",
+]
