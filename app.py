@@ -44,3 +44,11 @@ def tick(event: Any) -> dict[str, int]:
     from chalicelib.handlers.monitor import tick as handle
 
     return handle(_services(event.context))
+
+
+@app.schedule("rate(1 hour)")
+def sweep(event: Any) -> dict[str, int]:
+    """What no live run needs is removed."""
+    from chalicelib.handlers.sweep import sweep as handle
+
+    return handle(_services(event.context))

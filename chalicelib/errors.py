@@ -79,6 +79,10 @@ class NotFoundError(CellFleetError):
     """The app, run or file that was asked for doesn't exist."""
 
 
+class UnreadableError(CellFleetError):
+    """A run's record can't be read: damaged, or written by a later CellFleet."""
+
+
 class NotReadyError(CellFleetError):
     """Something must end first (a queue's name, an earlier run); it is tried again by itself."""
 

@@ -1,12 +1,13 @@
 """What EventBridge and S3 do for the Lambdas: ticks and upload events, invoked asynchronously.
 
-A handler is called as Chalice registered it, with a fresh copy of the event. One that raises
-is tried again twice, as Lambda does with asynchronous invocations.
+A tick stands for a minute. A handler is called as Chalice registered it, with a fresh copy of
+the event. One that raises is tried again twice, as Lambda does with asynchronous invocations.
 """
 
 import json
 import logging
 import queue
+import re
 import threading
 import time
 import uuid
@@ -25,6 +26,8 @@ Handler = Callable[[dict[str, Any], Any], Any]
 
 _ACCOUNT = DEFAULT_ACCOUNT_ID
 _FAILURES_KEPT = 100
+_RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
+_MINUTES = {"minute": 1, "hour": 60, "day": 24 * 60}
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,10 @@ class Dispatcher:
             elif isinstance(source, ScheduledEventConfig):
                 self._handlers[source.name] = app.handler_map[source.name]
                 thread = threading.Thread(
-                    target=self._tick, args=(source.name,), name=f"{source.name}-rule", daemon=True
+                    target=self._tick,
+                    args=(source.name, self._seconds_per_tick * minutes(source)),
+                    name=f"{source.name}-rule",
+                    daemon=True,
                 )
                 self._threads.append(thread)
         for bucket, configurations in buckets.items():
@@ -176,8 +182,8 @@ class Dispatcher:
             again.daemon = True
             again.start()
 
-    def _tick(self, function: str) -> None:
-        while not self._stopping.wait(self._seconds_per_tick):
+    def _tick(self, function: str, pause: float) -> None:
+        while not self._stopping.wait(pause):
             try:
                 self._invoke(_Invocation(function, json.dumps(self._scheduled_event(function))))
             except Exception as error:
@@ -210,6 +216,16 @@ class Dispatcher:
             "resources": [f"arn:aws:events:{self._region}:{_ACCOUNT}:rule/{function}"],
             "detail": {},
         }
+
+
+def minutes(source: ScheduledEventConfig) -> float:
+    """Minutes between two events of a schedule such as `rate(1 hour)`."""
+    rate = _RATE.fullmatch(str(source.schedule_expression))
+    if rate is None:
+        raise ValueError(
+            f"{source.name}: only rates can be kept here, not {source.schedule_expression}"
+        )
+    return int(rate[1]) * _MINUTES[rate[2]]
 
 
 def _notification(source: S3EventConfig, arn: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -69,6 +69,13 @@ class Clients:
     @cached_property
     def sns(self) -> SNSClient:
         return self._session.client("sns", region_name=self._region, config=self._config)
+
+    @cached_property
+    def tagging(self) -> Any:
+        """The Resource Groups Tagging API."""
+        return self._session.client(
+            "resourcegroupstaggingapi", region_name=self._region, config=self._config
+        )
 
     @cached_property
     def ssm(self) -> SSMClient:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 ECS_IMAGE = "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id"
 #: AWS tags each machine with the spot fleet that launched it.
 _FLEET_TAG = "aws:ec2spot:fleet-request-id"
-_NOT_TERMINATED = ["pending", "running", "shutting-down", "stopping", "stopped"]
+#: States of machines that still cost money, or are on their way out.
+NOT_TERMINATED: list[str] = ["pending", "running", "shutting-down", "stopping", "stopped"]
 
 
 def request(ec2: EC2Client, spec: Mapping[str, Any]) -> str:
@@ -70,7 +71,7 @@ def look_at_instances(ec2: EC2Client, run_id: str) -> tuple[InstanceView, ...]:
     pages = ec2.get_paginator("describe_instances").paginate(
         Filters=[
             {"Name": f"tag:{TAG_RUN}", "Values": [run_id]},
-            {"Name": "instance-state-name", "Values": _NOT_TERMINATED},
+            {"Name": "instance-state-name", "Values": NOT_TERMINATED},
         ],
         PaginationConfig={"PageSize": 1000},
     )

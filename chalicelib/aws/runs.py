@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from chalicelib.aws.store import AlreadyExistsError, ChangedError, Store
 from chalicelib.core import keys
 from chalicelib.core.run import Phase, RunRecord
-from chalicelib.errors import NotFoundError
+from chalicelib.errors import NotFoundError, UnreadableError
 
 Change = Callable[[RunRecord], RunRecord | None]
 #: More losses in a row than this mean that something is wrong, not that others are busy.
@@ -22,11 +22,22 @@ class Runs:
         self.store = store
 
     def load(self, run_id: str) -> RunRecord:
-        """A run's record. Raises NotFoundError."""
+        """A run's record. Raises NotFoundError and UnreadableError."""
         stored = self.store.read(keys.run_record(run_id))
         if stored is None:
             raise NotFoundError(f"there is no run {run_id} in s3://{self.store.bucket}")
-        return RunRecord.from_json(stored.body)
+        return self._parse(run_id, stored.body)
+
+    def _parse(self, run_id: str, body: bytes) -> RunRecord:
+        try:
+            return RunRecord.from_json(body)
+        except ValueError as error:
+            reason = str(error).splitlines()[0]
+            raise UnreadableError(
+                f"the record s3://{self.store.bucket}/{keys.run_record(run_id)} can't be read "
+                f"({reason}). Put an earlier version of it back, or, if there is none, delete it; "
+                "then python run.py sweep --lost removes everything that the run still has"
+            ) from error
 
     def change(self, run_id: str, change: Change) -> RunRecord:
         """Change a record; `change` decides anew on every re-read, None leaves it as it is."""
@@ -35,7 +46,7 @@ class Runs:
             stored = self.store.read(key)
             if stored is None:
                 raise NotFoundError(f"there is no run {run_id} in s3://{self.store.bucket}")
-            record = RunRecord.from_json(stored.body)
+            record = self._parse(run_id, stored.body)
             changed = change(record)
             if changed is None or changed == record:
                 return record
@@ -46,13 +57,16 @@ class Runs:
             return changed
         raise ChangedError(key)
 
+    def latest_id(self, app: str) -> str:
+        """The id of the app's latest run; "" if it never had one."""
+        pointer = self.store.read(keys.app_run(app))
+        return str(json.loads(pointer.body)["run_id"]) if pointer else ""
+
     def latest(self, app: str) -> RunRecord | None:
         """The app's latest run, whatever its phase; None if it never had one."""
-        pointer = self.store.read(keys.app_run(app))
-        if pointer is None:
-            return None
-        stored = self.store.read(keys.run_record(json.loads(pointer.body)["run_id"]))
-        return RunRecord.from_json(stored.body) if stored else None
+        run_id = self.latest_id(app)
+        stored = self.store.read(keys.run_record(run_id)) if run_id else None
+        return self._parse(run_id, stored.body) if stored else None
 
     def open(self, app: str, make: Callable[[str], RunRecord], new_id: str) -> RunRecord:
         """The app's live run, or a new one made by `make(run id)`.
@@ -71,7 +85,7 @@ class Runs:
                 stored = self.store.read(keys.run_record(run_id))
                 if stored is None:
                     return self._make(make(run_id))
-                record = RunRecord.from_json(stored.body)
+                record = self._parse(run_id, stored.body)
                 if record.phase is not Phase.FINISHED:
                     return record
                 self.store.replace(keys.app_run(app), body, pointer.etag)

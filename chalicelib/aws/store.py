@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 from botocore.exceptions import ClientError
@@ -39,6 +40,15 @@ class Stored:
 
     body: bytes
     etag: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object as a listing shows it."""
+
+    key: str
+    etag: str
+    modified: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,12 +121,26 @@ class Store:
 
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """The keys under a prefix, in order, from behind `after` on; 1,000 a call."""
+        for entry in self.entries(prefix, after):
+            yield entry.key
+
+    def entries(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        """The same, with what a listing tells of each object."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=prefix, StartAfter=after
         )
         for page in pages:
             for item in page.get("Contents", []):
-                yield item["Key"]
+                yield Entry(item["Key"], item["ETag"], item["LastModified"])
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """The names of the folders right under a prefix that ends with "/"; 1,000 a call."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=prefix, Delimiter="/"
+        )
+        for page in pages:
+            for item in page.get("CommonPrefixes", []):
+                yield item["Prefix"].removeprefix(prefix).removesuffix("/")
 
 
 def head(s3: S3Client, bucket: str, key: str, *, version: str = "") -> ObjectVersion | None:

@@ -39,6 +39,12 @@ def existing_alarms(cloudwatch: CloudWatchClient, names: Iterable[str]) -> tuple
     return tuple(found)
 
 
+def alarms_beginning(cloudwatch: CloudWatchClient, prefix: str) -> list[str]:
+    """Names of the alarms that begin like this: for whoever then tells them apart exactly."""
+    pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix)
+    return [alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]]
+
+
 def log_groups(logs: CloudWatchLogsClient, prefix: str) -> dict[str, int]:
     """Log groups whose names begin like this, with their retention in days (0: for ever)."""
     pages = logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix)

@@ -14,6 +14,9 @@ EXPORTING = "runs/exporting/"
 #: The live run that comes first in the next pass; only there if the last one ran out of time.
 NEXT_RUN = "ticks/next"
 JOB_FILES = "jobs/"
+APPS = "apps/"
+#: What the last sweep found and did.
+SWEEP = "sweep.json"
 
 _JOB_FILE = re.compile(r"^jobs/(?P<app>[A-Za-z0-9][A-Za-z0-9_-]{0,59})/(?P<name>.+)\.json\Z", re.I)
 
@@ -56,6 +59,11 @@ def claim(app: str, submission: str) -> str:
     """The lease and cursor of a submission. Under the app, since an event can arrive again
     after its run has ended."""
     return f"apps/{app}/submissions/{submission}.json"
+
+
+def claims(app: str) -> str:
+    """The prefix of all claims of an app."""
+    return f"apps/{app}/submissions/"
 
 
 def pending(app: str, submission: str) -> str:

@@ -101,7 +101,18 @@ def _clients(_emulator: tuple[EmbeddedAWS, Wire]) -> Iterator[Clients]:
     )
     with environment(_emulator[0].env):
         clients = Clients("us-east-1", session)
-        for service in ("s3", "sqs", "ecs", "ec2", "logs", "cloudwatch", "sns", "ssm", "sts"):
+        for service in [
+            "s3",
+            "sqs",
+            "ecs",
+            "ec2",
+            "logs",
+            "cloudwatch",
+            "sns",
+            "ssm",
+            "sts",
+            "tagging",
+        ]:
             getattr(clients, service)
         yield clients
 
