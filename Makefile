@@ -6,7 +6,7 @@
 
 PYTHON ?=
 VENV := .venv/bin/python
-ROOMS := chalicelib worker local scripts functions benchmarks examples
+ROOMS := chalicelib commandline worker local scripts functions benchmarks examples
 # A room may still be empty, and mypy refuses folders without Python files.
 TYPED := $(wildcard app.py run.py) $(foreach r,$(ROOMS),$(if $(wildcard $r/*.py $r/*/*.py),$r))
 # Nothing here may reach a real account by accident.

@@ -48,6 +48,17 @@ class DeleteQueue:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PurgeQueue:
+    """Messages in flight go too: who works on one can't renew its lease, and publishes nothing."""
+
+    name: str
+    url: str
+
+    def __str__(self) -> str:
+        return f"purge queue {self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class CreateLogGroup:
     name: str
     days: int
@@ -326,6 +337,7 @@ Action = (
     CreateQueue
     | UpdateQueue
     | DeleteQueue
+    | PurgeQueue
     | CreateLogGroup
     | CreateCluster
     | DeleteCluster

@@ -9,7 +9,7 @@ somebody says that it is lost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -235,10 +235,18 @@ def in_one_go(verdicts: Iterable[Verdict]) -> tuple[Action, ...]:
     return (*fleets, *(TerminateInstances(instance_ids=batch) for batch in batches), *others)
 
 
-def summary(verdicts: Iterable[Verdict]) -> Mapping[Kind, int]:
-    """How many things of each kind go."""
-    counts: dict[Kind, int] = {}
-    for verdict in verdicts:
-        if verdict.action is not None:
-            counts[verdict.thing.kind] = counts.get(verdict.thing.kind, 0) + 1
-    return counts
+def table(verdicts: Iterable[Verdict], *, dry_run: bool) -> Iterator[str]:
+    """The verdicts as lines of a table, what goes first."""
+    rows = [
+        (
+            ("would go" if dry_run else "removed") if verdict.action is not None else "stays",
+            str(verdict.thing.kind),
+            verdict.thing.name.rsplit("/", 1)[-1],
+            verdict.reason,
+        )
+        for verdict in sorted(verdicts, key=lambda verdict: verdict.action is None)
+    ]
+    widths = [max(len(row[column]) for row in rows) if rows else 0 for column in range(3)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=False))
+        yield f"{'  '.join(cells)}  {row[3]}"

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from chalicelib.aws import queue
+from chalicelib.aws.execute import execute
 from chalicelib.aws.services import Services
 from chalicelib.core.config import parse_keys
 from chalicelib.core.early_stop import lift
 from chalicelib.core.fleet_file import from_file
+from chalicelib.core.observation import is_ours
+from chalicelib.core.plan import PurgeQueue
 from chalicelib.core.run import STOPPED, Phase, RunRecord
 from chalicelib.errors import ConflictError, NotFoundError
 from chalicelib.operations.tick import Status, tick_run
@@ -67,13 +71,39 @@ def watch(services: Services, app: str, *, cheapest: bool) -> RunRecord:
     )
 
 
-def stop(services: Services, app: str) -> RunRecord:
-    """End the run now, whatever it still has to do; the next ticks remove everything."""
-    record = live_run(services, app)
+def unwatch(services: Services, run_id: str) -> bool:
+    """Nobody watches any more. Whether the deployed monitor takes the run to its end all the same."""
+    record = services.runs.load(run_id)
+    if parse_keys(record.config, run_id).config.auto_monitor or record.phase is not Phase.OPEN:
+        return True
+    services.runs.change(run_id, lambda found: found.model_copy(update={"monitored": False}))
+    return False
+
+
+def stop(services: Services, app: str) -> RunRecord | None:
+    """End the run now, whatever it still has to do; the next ticks remove everything.
+
+    Its messages are purged first, so that no worker begins another job. A run that is ending, or
+    has ended, is left to that. None if the app has no run, or its set-up died before it made
+    anything. Raises UnreadableError when the record doesn't tell.
+    """
+    record = services.runs.latest(app)
+    if record is None:
+        return None
 
     def end(found: RunRecord) -> RunRecord | None:
         if found.phase in (Phase.TEARING_DOWN, Phase.FINISHED):
             return None
         return found.model_copy(update={"phase": Phase.ENDING, "outcome": STOPPED})
 
-    return services.runs.change(record.run_id, end)
+    record = services.runs.change(record.run_id, end)
+    if record.phase is Phase.ENDING and record.queue_url:
+        _purge(services, record)
+    return record
+
+
+def _purge(services: Services, record: RunRecord) -> None:
+    found = queue.look_at(services.clients.sqs, record.queue_url, tags=True)
+    if found is not None and is_ours(found.tags, app=record.app, deployment=record.deployment):
+        name = found.arn.rsplit(":", 1)[-1]
+        execute(services, record.run_id, (PurgeQueue(name=name, url=found.url),))

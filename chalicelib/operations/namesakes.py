@@ -16,7 +16,7 @@ from chalicelib.core import keys
 from chalicelib.core.config import RunConfig, parse_config, parse_keys
 from chalicelib.core.naming import Names
 from chalicelib.core.run import RunRecord
-from chalicelib.core.sweep import Thing, Verdict, look_alike, stale_alarm
+from chalicelib.core.sweep import Kind, Thing, Verdict, look_alike, stale_alarm
 
 #: Apps that one sweep looks at, some ten calls each; the others' turn comes in the next hours.
 APPS = 50
@@ -55,7 +55,8 @@ def namesakes(services: Services, config: RunConfig, latest: str) -> Iterator[Tr
 
 
 def _trace(thing: Thing) -> Trace:
-    return Trace(kind=thing.kind, name=thing.name, run_id=thing.run_id, where=thing.where)
+    where = thing.where if thing.kind is Kind.SERVICE else ""  # as the tagging API tells it
+    return Trace(kind=thing.kind, name=thing.name, run_id=thing.run_id, where=where)
 
 
 def _alarms(services: Services, app: str, latest: str) -> Iterator[Verdict]:

@@ -76,7 +76,9 @@ def test_an_aws_that_doesnt_answer_is_said_without_a_traceback(
     assert "AWS" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["setup", "submitJob", "startCluster", "monitor", "stop"])
+@pytest.mark.parametrize(
+    "command", ["setup", "submitJob", "startCluster", "monitor", "stop", "sweep"]
+)
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run.main([command, "--help"])
@@ -99,3 +101,23 @@ def test_monitors_second_argument_is_read_as_a_boolean(monkeypatch: pytest.Monke
     for word in ("True", "true", "False", "no"):
         assert run.main(["monitor", "m.json", word]) == 130
     assert asked == [True, True, False, False]
+
+
+@pytest.mark.parametrize("arguments", [["stop"], ["monitor"]])
+def test_without_a_configuration_an_app_must_be_named(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CELLFLEET_BUCKET", "a-bucket")
+    assert run.main(arguments) == 1
+    assert "the name of the app" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["stop", "Screen"], ["sweep", "--dry-run"]])
+def test_without_a_configuration_the_environment_names_the_bucket(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run.main(arguments) == 1
+    assert "config.py" in capsys.readouterr().err
+    monkeypatch.setenv("CELLFLEET_BUCKET", "a-bucket")
+    assert run.main(arguments) == 1
+    assert "config.py" not in capsys.readouterr().err  # it came as far as AWS

@@ -1,9 +1,9 @@
-"""Queues: create, update, delete."""
+"""Queues: create, update, purge, delete."""
 
 from __future__ import annotations
 
 from chalicelib.aws.actions.rim import Rim, carry_out, gone_is_fine
-from chalicelib.aws.errors import AwsError, code
+from chalicelib.aws.errors import AwsError, code, is_not_found
 from chalicelib.core import plan
 from chalicelib.errors import NotReadyError
 
@@ -41,3 +41,13 @@ def _(action: plan.UpdateQueue, rim: Rim) -> None:
 @carry_out.register
 def _(action: plan.DeleteQueue, rim: Rim) -> None:
     gone_is_fine(lambda: rim.aws.sqs.delete_queue(QueueUrl=action.url))
+
+
+@carry_out.register
+def _(action: plan.PurgeQueue, rim: Rim) -> None:
+    try:
+        rim.aws.sqs.purge_queue(QueueUrl=action.url)
+    except AwsError as error:
+        # SQS purges a queue once a minute: it was purged just now.
+        if not is_not_found(error) and "PurgeQueueInProgress" not in code(error):
+            raise
