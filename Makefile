@@ -14,7 +14,7 @@ OFFLINE := env -u AWS_PROFILE -u AWS_SESSION_TOKEN -u AWS_ENDPOINT_URL \
 	AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none AWS_DEFAULT_REGION=us-east-1
 
 .DEFAULT_GOAL := help
-.PHONY: help install cellprofiler-path demo test check fmt bench clean
+.PHONY: help install cellprofiler-path demo test sweep check fmt bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ demo: install ## run the sample plate on this machine: real CellProfiler, AWS em
 test: install ## all tests, real CellProfiler included (ARGS='-k naming' picks some)
 	@cellprofiler="$$($(VENV) -m scripts.cellprofiler_env)" && \
 		$(OFFLINE) CELLFLEET_CELLPROFILER="$$cellprofiler" $(VENV) -m pytest $(ARGS)
+
+sweep: install ## the simulator: a fault at every call of a run's life, and thousands of seeds
+	@$(OFFLINE) $(VENV) -m tests.sim.sweep $(ARGS)
 
 check: install ## lint, format, types, rooms, templates, and docs that are in step
 	$(VENV) -m ruff check .

@@ -9,13 +9,11 @@ import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import islice
 
 from chalicelib.aws import queue
-from chalicelib.aws.clients import SENDERS
 from chalicelib.aws.services import Services
 from chalicelib.contract import (
     DEAD,
@@ -45,7 +43,7 @@ def resolve(services: Services, record: RunRecord, *, send_again: bool) -> None:
     ended, failures = _ended(services, record)
     retries = parse_keys(record.config, record.run_id).config.job_retries
     lost = _lost(services, record, ended)
-    with ThreadPoolExecutor(SENDERS, thread_name_prefix="missing") as pool:
+    with services.executor() as pool:
         while part := list(islice(lost, SLICE)):
             again = [m for m in part if send_again and failures[_name(m)] < retries]
             given_up = [m for m in part if not send_again or failures[_name(m)] >= retries]

@@ -6,12 +6,11 @@ import gc
 import gzip
 import json
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from functools import cache
 from itertools import islice
 
 from chalicelib.aws import queue
-from chalicelib.aws.clients import SENDERS
 from chalicelib.aws.lease import Held
 from chalicelib.aws.services import Services
 from chalicelib.core import keys
@@ -42,13 +41,13 @@ def send_jobs(
     _spare_the_collector()
     sqs, store = services.clients.sqs, services.store
 
-    def begin(pool: ThreadPoolExecutor, window: list[Job]) -> list[Future[None]]:
+    def begin(pool: Executor, window: list[Job]) -> list[Future[None]]:
         key = keys.job_list(held.value.run_id, submission, window[0].index)
         listed = pool.submit(store.put, key, job_list(header, window))
         batches = queue.batches(job.body for job in window)
         return [listed, *(pool.submit(queue.send, sqs, queue_url, batch) for batch in batches)]
 
-    with ThreadPoolExecutor(SENDERS, thread_name_prefix="send") as pool:
+    with services.executor() as pool:
         window = list(islice(jobs, WINDOW))
         while window:
             under_way, cursor, count = begin(pool, window), window[-1].index + 1, len(window)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from chalicelib.aws.clients import Clients
+from chalicelib.aws.clients import SENDERS, Clients
 from chalicelib.aws.runs import Runs
 from chalicelib.aws.store import Store
 from chalicelib.errors import DeadlineError
@@ -23,6 +24,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def threads() -> Executor:
+    """For many requests at once."""
+    return ThreadPoolExecutor(SENDERS, thread_name_prefix="cellfleet")
+
+
 @lru_cache(maxsize=4)
 def _clients(region: str, _endpoint: str) -> Clients:
     """Kept from one invocation to the next: a client takes 50 to 170 ms to make."""
@@ -31,13 +37,14 @@ def _clients(region: str, _endpoint: str) -> Clients:
 
 @dataclass(frozen=True)
 class Services:
-    """The rim. `owner` names this process in leases."""
+    """The rim. `owner` names this process in leases; `executor` does many requests at once."""
 
     settings: Settings
     clients: Clients
     now: Callable[[], datetime] = utc_now
     deadline: datetime | None = None
     owner: str = field(default_factory=lambda: uuid.uuid4().hex)
+    executor: Callable[[], Executor] = threads
 
     @classmethod
     def from_environment(

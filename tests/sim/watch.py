@@ -1,0 +1,126 @@
+"""CloudWatch, its logs, parameters, identities and notices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tests.sim.ec2 import from_tags, to_tags
+from tests.sim.errors import aws_error
+from tests.sim.sqs import ACCOUNT
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+
+@dataclass
+class Dashboard:
+    body: str
+    tags: dict[str, str]
+
+
+class CloudWatch:
+    def __init__(self, _world: World):
+        self.dashboards: dict[str, Dashboard] = {}
+        self.alarms: dict[str, dict[str, str]] = {}
+
+    def put_dashboard(
+        self, DashboardName: str, DashboardBody: str, Tags: list[dict[str, str]]
+    ) -> dict[str, Any]:
+        found = self.dashboards.get(DashboardName)
+        # Tags count when a dashboard is made; one that is there keeps its own.
+        tags = from_tags(Tags) if found is None else found.tags
+        self.dashboards[DashboardName] = Dashboard(DashboardBody, tags)
+        return {"DashboardValidationMessages": []}
+
+    def get_dashboard(self, DashboardName: str) -> dict[str, Any]:
+        found = self._dashboard(DashboardName)
+        return {
+            "DashboardName": DashboardName,
+            "DashboardArn": f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/{DashboardName}",
+            "DashboardBody": found.body,
+        }
+
+    def list_tags_for_resource(self, ResourceARN: str) -> dict[str, Any]:
+        _, _, name = ResourceARN.rpartition("/")
+        if ":alarm:" in ResourceARN:
+            return {"Tags": to_tags(self.alarms[ResourceARN.rpartition(":")[2]])}
+        return {"Tags": to_tags(self._dashboard(name).tags)}
+
+    def delete_dashboards(self, DashboardNames: list[str]) -> dict[str, Any]:
+        for name in DashboardNames:
+            self._dashboard(name)
+        for name in DashboardNames:
+            del self.dashboards[name]
+        return {}
+
+    def describe_alarms(self, AlarmNames: list[str]) -> dict[str, Any]:
+        # All alarms are described where no name is given: nobody may ask for that.
+        assert 1 <= len(AlarmNames) <= 100
+        return {
+            "MetricAlarms": [{"AlarmName": n} for n in AlarmNames if n in self.alarms],
+            "CompositeAlarms": [],
+        }
+
+    def delete_alarms(self, AlarmNames: list[str]) -> dict[str, Any]:
+        assert 1 <= len(AlarmNames) <= 100
+        for name in AlarmNames:
+            self.alarms.pop(name, None)
+        return {}
+
+    def _dashboard(self, name: str) -> Dashboard:
+        if name not in self.dashboards:
+            raise aws_error("ResourceNotFound", f"Dashboard {name} does not exist", status=404)
+        return self.dashboards[name]
+
+
+class Logs:
+    def __init__(self, world: World):
+        self._world = world
+        self.groups: dict[str, int] = {}
+        #: By task id: the arguments, and when it is over.
+        self.exports: dict[str, tuple[dict[str, Any], float]] = {}
+
+    def describe_log_groups(
+        self, logGroupNamePrefix: str, limit: int = 50, nextToken: str = ""
+    ) -> dict[str, Any]:
+        found = sorted(name for name in self.groups if name.startswith(logGroupNamePrefix))
+        page, answer = self._world.paged(found, nextToken, limit, "nextToken")
+        groups = [
+            {"logGroupName": name, "storedBytes": 1000}
+            | ({"retentionInDays": self.groups[name]} if self.groups[name] else {})
+            for name in page
+        ]
+        return {"logGroups": groups, **answer}
+
+    def create_log_group(self, logGroupName: str) -> dict[str, Any]:
+        if logGroupName in self.groups:
+            raise aws_error(
+                "ResourceAlreadyExistsException", "The specified log group already exists"
+            )
+        self.groups[logGroupName] = 0
+        return {}
+
+    def put_retention_policy(self, logGroupName: str, retentionInDays: int) -> dict[str, Any]:
+        if logGroupName not in self.groups:
+            raise aws_error("ResourceNotFoundException", "The specified log group does not exist.")
+        self.groups[logGroupName] = retentionInDays
+        return {}
+
+
+class SSM:
+    def __init__(self, _world: World):
+        pass
+
+    def get_parameter(self, Name: str) -> dict[str, Any]:
+        if not Name.startswith("/aws/service/ecs/optimized-ami/"):
+            raise aws_error("ParameterNotFound", Name)
+        return {"Parameter": {"Name": Name, "Value": "ami-0e5f6071829304152"}}
+
+
+class STS:
+    def __init__(self, _world: World):
+        pass
+
+    def get_caller_identity(self) -> dict[str, Any]:
+        return {"Account": ACCOUNT, "UserId": "sim", "Arn": f"arn:aws:iam::{ACCOUNT}:role/sim"}
