@@ -8,9 +8,10 @@ import logging
 import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from io import StringIO
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -131,7 +132,7 @@ class History:
                     self.clean_at = None
                 elif self.clean_at is None:
                     self.clean_at = time.now
-                elif time.now - self.clean_at >= _AFTERWARDS:
+                elif time.now - self.clean_at >= _AFTERWARDS and not self._exporting():
                     break
         return self
 
@@ -154,6 +155,10 @@ class History:
         if bucket.below("live/") or bucket.below("runs/pending/"):
             return False
         return not leftovers(self)
+
+    def _exporting(self) -> bool:
+        """Logs may follow a run's end."""
+        return bool(self.world.s3.buckets[STATE].below("runs/exporting/"))
 
     # --- the schedule ----------------------------------------------------------------------------
 
@@ -285,10 +290,11 @@ class History:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """The control plane logs a lot; nobody reads it here."""
+    """The control plane logs a lot, and prints its metrics; nobody reads it here."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        yield
+        with redirect_stdout(StringIO()):
+            yield
     finally:
         logging.disable(before)

@@ -74,12 +74,24 @@ class CloudWatch:
         return self.dashboards[name]
 
 
+@dataclass
+class Export:
+    """An export task: where to, and when it is over."""
+
+    task_id: str
+    name: str
+    group: str
+    to: str
+    until: float
+
+
 class Logs:
+    """Log groups, and their exports: one at a time in an account."""
+
     def __init__(self, world: World):
         self._world = world
         self.groups: dict[str, int] = {}
-        #: By task id: the arguments, and when it is over.
-        self.exports: dict[str, tuple[dict[str, Any], float]] = {}
+        self.exports: dict[str, Export] = {}
 
     def describe_log_groups(
         self, logGroupNamePrefix: str, limit: int = 50, nextToken: str = ""
@@ -106,6 +118,68 @@ class Logs:
             raise aws_error("ResourceNotFoundException", "The specified log group does not exist.")
         self.groups[logGroupName] = retentionInDays
         return {}
+
+    def filter_log_events(
+        self, logGroupName: str, startTime: int, endTime: int, limit: int, nextToken: str = ""
+    ) -> dict[str, Any]:
+        if logGroupName not in self.groups:
+            raise aws_error("ResourceNotFoundException", "The specified log group does not exist.")
+        assert startTime < endTime
+        return {"events": [{"message": "something", "timestamp": startTime}]}
+
+    def create_export_task(
+        self,
+        taskName: str,
+        logGroupName: str,
+        fromTime: int,
+        to: int,
+        destination: str,
+        destinationPrefix: str,
+    ) -> dict[str, Any]:
+        assert fromTime < to
+        now = self._world.time.now
+        if any(export.until > now for export in self.exports.values()):
+            raise aws_error("LimitExceededException", "Resource limit exceeded.")
+        if logGroupName not in self.groups:
+            raise aws_error("ResourceNotFoundException", "The specified log group does not exist.")
+        task_id = f"export-{len(self.exports)}"
+        until = now + self._world.chance.uniform(20, 200)
+        where = f"s3://{destination}/{destinationPrefix}"
+        self.exports[task_id] = Export(task_id, taskName, logGroupName, where, until)
+        return {"taskId": task_id}
+
+    def describe_export_tasks(
+        self, taskId: str = "", limit: int = 50, nextToken: str = ""
+    ) -> dict[str, Any]:
+        found = [e for e in self.exports.values() if taskId in ("", e.task_id)]
+        if taskId and not found:
+            raise aws_error("ResourceNotFoundException", "The specified export task doesn't exist.")
+        page, answer = self._world.paged(found, nextToken, limit, "nextToken")
+        now = self._world.time.now
+        tasks = [
+            {
+                "taskId": export.task_id,
+                "taskName": export.name,
+                "logGroupName": export.group,
+                "status": {"code": "RUNNING" if export.until > now else "COMPLETED"},
+            }
+            for export in page
+        ]
+        return {"exportTasks": tasks, **answer}
+
+
+class SNS:
+    """Notices, as they were sent."""
+
+    def __init__(self, _world: World):
+        self.sent: list[tuple[str, str, str]] = []
+
+    def publish(self, TopicArn: str, Subject: str, Message: str) -> dict[str, Any]:
+        assert 1 <= len(Subject) <= 100
+        assert Subject.isascii()
+        assert "\n" not in Subject
+        self.sent.append((TopicArn, Subject, Message))
+        return {"MessageId": f"notice-{len(self.sent)}"}
 
 
 class SSM:

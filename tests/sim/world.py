@@ -17,7 +17,7 @@ from tests.sim.faults import Call, Faults
 from tests.sim.s3 import S3
 from tests.sim.sqs import SQS
 from tests.sim.timeline import HOUR, MINUTE, Timeline
-from tests.sim.watch import SSM, STS, CloudWatch, Logs
+from tests.sim.watch import SNS, SSM, STS, CloudWatch, Logs
 
 T = TypeVar("T")
 
@@ -104,6 +104,7 @@ class World:
         self.logs = Logs(self)
         self.ssm = SSM(self)
         self.sts = STS(self)
+        self.sns = SNS(self)
         for bucket in (STATE, IMAGES):
             self.s3.make(bucket, versioned=laws.versioned)
         #: Jobs that DCP's workers finished: they keep no ledger.
