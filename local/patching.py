@@ -16,3 +16,8 @@ class Patches(ExitStack):
         original = getattr(owner, name)
         setattr(owner, name, make(original))
         self.callback(setattr, owner, name, original)
+
+    def add(self, owner: Any, name: str, value: Any) -> None:
+        """Set an attribute that `owner` lacks."""
+        setattr(owner, name, value)
+        self.callback(delattr, owner, name)

@@ -28,6 +28,9 @@ _NOT_FOUND = frozenset(
     )
 )
 
+#: Parts of the codes of errors that pass by themselves.
+_TRY_AGAIN = ("Throttl", "LimitExceededException", "RequestLimitExceeded", "Unavailable", "Expired")
+
 
 def code(error: Exception) -> str:
     """The error's code, "" if it has none."""
@@ -39,3 +42,9 @@ def code(error: Exception) -> str:
 def is_not_found(error: Exception) -> bool:
     """What was asked for doesn't exist: success for a deletion."""
     return code(error) in _NOT_FOUND
+
+
+def is_refusal(error: ClientError) -> bool:
+    """AWS understood the request and won't do it; asking again soon gives the same answer."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return 400 <= status < 500 and not any(word in code(error) for word in _TRY_AGAIN)

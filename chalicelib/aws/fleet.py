@@ -31,9 +31,11 @@ def request(ec2: EC2Client, spec: Mapping[str, Any]) -> str:
     return ec2.request_spot_fleet(SpotFleetRequestConfig=dict(spec))["SpotFleetRequestId"]  # type: ignore[arg-type]
 
 
-def cancel(ec2: EC2Client, fleet_id: str) -> None:
-    """Cancel a fleet and terminate its machines. A fleet that is gone is fine."""
-    answer = ec2.cancel_spot_fleet_requests(SpotFleetRequestIds=[fleet_id], TerminateInstances=True)
+def cancel(ec2: EC2Client, fleet_id: str, *, keep_machines: bool = False) -> None:
+    """Cancel a fleet and, as a rule, terminate its machines. A fleet that is gone is fine."""
+    answer = ec2.cancel_spot_fleet_requests(
+        SpotFleetRequestIds=[fleet_id], TerminateInstances=not keep_machines
+    )
     for failed in answer.get("UnsuccessfulFleetRequests", []):
         reason = failed.get("Error", {})
         if reason.get("Code") not in (
@@ -61,6 +63,7 @@ def look_at_fleets(
                         fleet_id=fleet["SpotFleetRequestId"],
                         state=fleet["SpotFleetRequestState"],
                         target=fleet["SpotFleetRequestConfig"]["TargetCapacity"],
+                        activity=fleet.get("ActivityStatus", ""),
                     )
                 )
     return tuple(found)

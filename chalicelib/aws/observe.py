@@ -10,14 +10,18 @@ from pydantic import BaseModel, ConfigDict
 
 from chalicelib.aws import cluster as ecs_views
 from chalicelib.aws import fleet, ledger, queue, watch
+from chalicelib.aws.evidence import read_evidence
 from chalicelib.aws.services import Services
+from chalicelib.core.ailment import Ailment
 from chalicelib.core.config import RunConfig
 from chalicelib.core.decide import EMPTY_READINGS
+from chalicelib.core.health import examine
 from chalicelib.core.naming import Names
 from chalicelib.core.observation import Account, Observation, QueueView, SetupView, is_ours
 from chalicelib.core.run import Phase, RunRecord
 from chalicelib.core.start import fleet_plan, missing_machines, unsent
 from chalicelib.core.tally import Tally
+from chalicelib.errors import ConfigError
 
 
 class Memory(BaseModel):
@@ -28,6 +32,8 @@ class Memory(BaseModel):
     tally: Tally = Tally()
     empty_since: datetime | None = None
     empty_readings: int = 0
+    #: What ailed the fleet when it was last looked at.
+    ailments: tuple[Ailment, ...] = ()
     #: Every machine that a run of DCP's image was seen to have: each may have made an alarm.
     machines: tuple[str, ...] = ()
 
@@ -64,7 +70,8 @@ def look(
     if record.worker == "dcp":
         met = {*memory.machines, *(instance.instance_id for instance in instances)}
         memory = memory.model_copy(update={"machines": tuple(sorted(met))})
-    lost = record.run_id if any(not f.fleet_id for f in record.fleets) and ending else ""
+    given_up = ending or bool(record.stuck)
+    lost = record.run_id if any(not f.fleet_id for f in record.fleets) and given_up else ""
     seen = Observation(
         now=now,
         queue=found_queue,
@@ -81,6 +88,8 @@ def look(
         seen = _with_remains(services, record, config, seen, memory.machines)
     elif record.phase is Phase.OPEN:
         seen = _with_what_starting_needs(services, record, config, seen)
+        seen = _with_ailments(services, record, config, seen, memory)
+        memory = memory.model_copy(update={"ailments": seen.ailments})
     return seen, memory
 
 
@@ -126,11 +135,24 @@ def _with_what_starting_needs(
     services: Services, record: RunRecord, config: RunConfig, seen: Observation
 ) -> Observation:
     if missing_machines(record, config, seen) > 0 or unsent(record, seen.now):
-        seen = replace(seen, account=look_at_account(services, record, config))
+        try:
+            seen = replace(seen, account=look_at_account(services, record, config))
+        except ConfigError as error:
+            seen = replace(seen, start_problem=str(error))
     if config.create_dashboard and record.fleets and not record.dashboard:
         tags = watch.dashboard_tags(services.clients.cloudwatch, Names.of(config).dashboard)
         seen = replace(seen, foreign_dashboard=tags is not None and not _ours(record, tags))
     return seen
+
+
+def _with_ailments(
+    services: Services, record: RunRecord, config: RunConfig, seen: Observation, memory: Memory
+) -> Observation:
+    if record.stuck:
+        names = fleet.launch_templates(services.clients.ec2, record.run_id)
+        return replace(seen, launch_templates=names)
+    evidence = read_evidence(services.clients, record, config, seen)
+    return replace(seen, ailments=examine(record, config, seen, evidence, memory.ailments))
 
 
 def _ours(record: RunRecord, tags: Mapping[str, str]) -> bool:

@@ -116,6 +116,14 @@ SECTIONS: dict[str, dict[str, KeyDoc]] = {
             example=0.2,
             default="no cap",
         ),
+        "on_demand_percent": KeyDoc(
+            "Machines at full price, at most",
+            "How much of CLUSTER_MACHINES (at least one machine, unless 0) may be had on demand, "
+            "at full price, when Spot machines have been missing for ten minutes; where AUTO_MONITOR "
+            "is on. MACHINE_PRICE holds for them as well: below the on-demand price, none is "
+            "had.",
+            example=20,
+        ),
         "ebs_vol_size": KeyDoc(
             "Disk per machine",
             "The size of each machine's volume. A container may use EBS_VOL_SIZE / "

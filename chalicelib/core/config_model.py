@@ -100,6 +100,7 @@ class RunConfig(BaseModel):
     tasks_per_machine: Annotated[int, Whole(1, 256, "containers")] = 1
     machine_type: Annotated[tuple[str, ...], MachineTypes()] = ("m5.xlarge",)
     machine_price: Annotated[float | None, Price()] = None
+    on_demand_percent: Annotated[int, Whole(0, 100, "percent")] = 0
     ebs_vol_size: Annotated[int, Whole(22, 16_384, "GB")] = 30
     download_files: Annotated[bool, Flag()] = False
     assign_ip: Annotated[bool, Flag()] = True

@@ -13,8 +13,10 @@ from datetime import timedelta
 
 from chalicelib.core.config import RunConfig
 from chalicelib.core.early_stop import decide_early_stop
+from chalicelib.core.health import decide_health
 from chalicelib.core.notices import decide_notices
 from chalicelib.core.observation import Observation
+from chalicelib.core.on_demand import decide_on_demand
 from chalicelib.core.plan import ChangePhase, Plan, ResolveMissing
 from chalicelib.core.run import COMPLETE, STOPPED, Phase, Result, RunRecord
 from chalicelib.core.scale_in import decide_scale_in
@@ -34,9 +36,12 @@ def decide(record: RunRecord, config: RunConfig, seen: Observation) -> Plan:
         case Phase.OPEN:
             if is_over(record, seen) and (config.auto_monitor or record.monitored):
                 return (ChangePhase(phase=Phase.ENDING, outcome=COMPLETE),)
+            if given_up := decide_health(record, config, seen):
+                return (*given_up, *decide_notices(record, config, seen))
             return (
                 *decide_early_stop(record, config, seen),
                 *_missing(record, seen),
+                *decide_on_demand(record, config, seen),
                 *decide_start(record, config, seen),
                 *decide_scale_in(record, config, seen),
                 *decide_notices(record, config, seen),

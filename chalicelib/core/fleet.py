@@ -125,8 +125,12 @@ def fleet_request(
     now: datetime,
     tags: Mapping[str, str],
     before: int = 0,
+    on_demand: int = 0,
 ) -> Fleet:
-    """The exact request, to be stored before it is sent. Times are whole seconds, UTC."""
+    """The exact request, to be stored before it is sent. Times are whole seconds, UTC.
+
+    At most `on_demand` of the machines are had at full price, the others as Spot machines.
+    """
     watched = config.auto_monitor
     valid_until = (now + (REQUEST_VALID if watched else UNWATCHED_VALID)).replace(microsecond=0)
     names = Names.of(config)
@@ -159,12 +163,18 @@ def fleet_request(
             }
         ],
     }
+    on_demand = min(on_demand, machines)
+    if on_demand:
+        request["OnDemandTargetCapacity"] = on_demand
     if config.machine_price is not None:
         request["SpotPrice"] = f"{config.machine_price:f}"
+        if on_demand:
+            request["OnDemandMaxTotalPrice"] = f"{config.machine_price * on_demand:f}"
     return Fleet(
         token=token,
         machines=machines,
         before=before,
+        on_demand=on_demand,
         request=request,
         requested_at=now,
         valid_until=valid_until,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from chalicelib.core.ailment import Ailment
 from chalicelib.core.fleet import Image
 from chalicelib.core.fleet_file import FleetPlan
 from chalicelib.core.naming import TAG_APP, TAG_DEPLOYMENT
@@ -59,11 +60,15 @@ class ClusterView:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetView:
-    """A spot fleet request: its state as EC2 says it, and how many machines it wants."""
+    """A spot fleet request: its state as EC2 says it, and how many machines it wants.
+
+    `activity` says how far it is: error, pending_fulfillment, pending_termination, fulfilled.
+    """
 
     fleet_id: str
     state: str
     target: int
+    activity: str = ""
 
     @property
     def over(self) -> bool:
@@ -176,8 +181,11 @@ class Observation:
     #: When the queue was first seen empty without a break since, and how often since.
     empty_since: datetime | None = None
     empty_readings: int = 0
-    #: Only read when machines are to be started.
+    #: Only read when machines are to be started; the problem says why it couldn't be.
     account: Account | None = None
+    start_problem: str = ""
+    #: What ails the fleet; looked for only when machines or containers are missing.
+    ailments: tuple[Ailment, ...] = ()
     #: The machines as ECS knows them; None when they weren't read. Read at the end, and before
     #: that only where machines are to go or something looks wrong.
     hosts: tuple[HostView, ...] | None = None

@@ -176,15 +176,20 @@ class RequestFleet:
     fleet: Fleet
 
     def __str__(self) -> str:
-        return f"request {self.fleet.machines} spot machines"
+        full = self.fleet.on_demand
+        price = f", {full} of them at full price" if full else ""
+        return f"request {self.fleet.machines} spot machines{price}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class CancelFleet:
     fleet_id: str
+    #: It gets no more machines, but those that are there stay.
+    keep_machines: bool = False
 
     def __str__(self) -> str:
-        return f"cancel fleet {self.fleet_id} and its machines"
+        what = "but keep" if self.keep_machines else "and"
+        return f"cancel fleet {self.fleet_id} {what} its machines"
 
 
 @dataclass(frozen=True, kw_only=True)

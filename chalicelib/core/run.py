@@ -68,7 +68,8 @@ class Submission(_Frozen):
 class Fleet(_Frozen):
     """One spot fleet request, stored before it is sent and re-sent unchanged until answered.
 
-    `machines` are asked for beside the `before` that were there, or still to come, already.
+    `machines` are asked for beside the `before` that were there, or still to come, already;
+    `on_demand` of them at full price.
     """
 
     token: str
@@ -78,6 +79,9 @@ class Fleet(_Frozen):
     requested_at: datetime
     valid_until: datetime
     fleet_id: str = ""
+    on_demand: int = 0
+    #: The error that EC2 answered the request with last, as `CODE: message`.
+    refusal: str = ""
     #: Never answered, and not wanted any more: its configuration was replaced.
     abandoned: bool = False
 
@@ -144,6 +148,8 @@ class RunRecord(_Frozen):
     early_stop: EarlyStop = EarlyStop.NEVER
     #: Why this run's machines can't work; none is requested until the cluster is started again.
     stuck: str = ""
+    #: When the cluster was started again after that; troubles from before don't count.
+    restarted_at: datetime | None = None
     queue_url: str = ""
     dead_letter_url: str = ""
     task_definition: str = ""

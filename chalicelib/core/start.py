@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from chalicelib.core import keys, watch
 from chalicelib.core.compute import digest
@@ -18,6 +18,7 @@ from chalicelib.core.fleet_file import FleetPlan, from_file, from_settings
 from chalicelib.core.monitor_file import monitor_file
 from chalicelib.core.naming import Names, tags
 from chalicelib.core.observation import Account, Observation
+from chalicelib.core.on_demand import on_demand_share
 from chalicelib.core.plan import (
     Action,
     CreateLaunchTemplate,
@@ -34,6 +35,9 @@ from chalicelib.core.sizing import load_of, machines_coming, machines_wanted
 from chalicelib.core.user_data import ecs_config, user_data
 from chalicelib.settings import Settings
 
+#: After a request that EC2 gave up, this long passes until the next.
+PAUSE = timedelta(minutes=5)
+
 
 def fleet_plan(record: RunRecord, config: RunConfig, settings: Settings, account: str) -> FleetPlan:
     """The run's fleet file, or what the account offers."""
@@ -46,8 +50,17 @@ def missing_machines(record: RunRecord, config: RunConfig, seen: Observation) ->
     """Machines that are wanted, and that no fleet has made or may still make."""
     if not record.start or not record.queue_url or not record.task_definition or record.stuck:
         return 0
+    if _just_failed(record, seen):
+        return 0
     load = load_of(record, config, seen)
     return max(0, machines_wanted(load) - load.machines)
+
+
+def _just_failed(record: RunRecord, seen: Observation) -> bool:
+    """EC2 gave up the last request a moment ago: the next would fare no better at once."""
+    failed = {fleet.fleet_id for fleet in seen.fleets if fleet.state == "failed"}
+    last = record.fleets[-1] if record.fleets else None
+    return last is not None and last.fleet_id in failed and seen.now - last.requested_at < PAUSE
 
 
 def unsent(record: RunRecord, now: datetime) -> tuple[Fleet, ...]:
@@ -59,7 +72,7 @@ def unsent(record: RunRecord, now: datetime) -> tuple[Fleet, ...]:
 
 def decide_start(record: RunRecord, config: RunConfig, seen: Observation) -> Plan:
     """Request what is missing, tell ECS how many containers to keep, draw the dashboard."""
-    if not record.start:
+    if not record.start or record.stuck:
         return ()
     plan: list[Action] = []
     waiting = unsent(record, seen.now)
@@ -111,6 +124,7 @@ def _request(
         now=seen.now,
         tags=tags(app=record.app, run_id=record.run_id, deployment=record.deployment),
         before=machines_coming(record, seen),
+        on_demand=on_demand_share(config, record, seen),
     )
     return RequestFleet(fleet=fleet)
 

@@ -11,6 +11,7 @@ from chalicelib.aws.services import Services
 from chalicelib.core.config import parse_keys
 from chalicelib.core.early_stop import lift
 from chalicelib.core.fleet_file import from_file
+from chalicelib.core.health import restarted
 from chalicelib.core.observation import is_ours
 from chalicelib.core.plan import PurgeQueue
 from chalicelib.core.run import STOPPED, Phase, RunRecord
@@ -37,7 +38,7 @@ def start(
         told = from_file(fleet_file, config, source=source or "fleet file").warnings
 
     def want(found: RunRecord) -> RunRecord:
-        requested = any(fleet.fleet_id for fleet in found.fleets)
+        requested = any(fleet.fleet_id for fleet in found.fleets) and not found.stuck
         changed = fleet_file is not None and found.fleet_file != fleet_file
         if changed and requested:
             raise ConflictError(
@@ -53,6 +54,7 @@ def start(
                 "fleets": fleets,
                 "notes": notes,
                 **lift(found),
+                **restarted(found, services.now()),
             }
         )
 

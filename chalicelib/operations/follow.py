@@ -37,6 +37,7 @@ class Told:
     def news(self, status: Status, record: RunRecord) -> Iterator[Line]:
         """What this look adds."""
         yield from self._once([Line(f"note: {note}") for note in record.notes])
+        yield from self._once([Line(f"health: {trouble}", error=True) for trouble in status.health])
         yield from self._once([Line(f"error: {error}", error=True) for error in status.errors])
         if status.machines != self.machines:
             word = "up" if status.machines > self.machines else "down"

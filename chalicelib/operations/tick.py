@@ -57,6 +57,8 @@ class Status(BaseModel):
     #: What these machines may cost at most, in dollars an hour: MACHINE_PRICE for each. None where
     #: that isn't known: without that key, or with machines on demand, whose price is EC2's.
     dollars_an_hour: float | None = None
+    #: What ails its fleet, and why it was given up, if it was.
+    health: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     #: What follows this run, or why it doesn't.
     next_steps: tuple[str, ...] = ()
@@ -161,6 +163,8 @@ def _status(
         expected_end=_expected_end(record, seen),
         seconds=seen.progress.seconds,
         dollars_an_hour=_at_most(config, seen),
+        health=((record.stuck,) if record.stuck else ())
+        + tuple(ailment.sentence for ailment in seen.ailments),
         errors=tuple(str(failure) for failure in failures),
         next_steps=outlook(record, config),
         notes=record.notes,

@@ -243,8 +243,8 @@ def test_what_aws_refuses_is_told_in_the_status_and_tried_again(world: World) ->
     for _ in range(2):
         status = tick_run(world.process("tick"), outcome.run_id)
         assert status is not None
-        assert "ami-0123456789abcdef0" in status.errors[0]
-        assert "leave ImageId out" in status.errors[0]
+        assert "ami-0123456789abcdef0" in status.health[0]
+        assert "leave ImageId out" in status.health[0]
 
 
 def test_a_broken_run_record_doesnt_keep_other_runs_waiting(world: World) -> None:

@@ -44,7 +44,11 @@ SPEC = MachineSpec(instance_profile="ecsInstanceRole")
 
 
 def asked(
-    settings: RunConfig, plan: FleetPlan, kind: WorkerKind = "cellfleet", machines: int = 3
+    settings: RunConfig,
+    plan: FleetPlan,
+    kind: WorkerKind = "cellfleet",
+    machines: int = 3,
+    on_demand: int = 0,
 ) -> dict[str, Any]:
     """Everything that EC2 is sent, with the boot script readable."""
     names = Names.of(settings)
@@ -58,7 +62,15 @@ def asked(
         )
         assert base64.b64decode(data["UserData"]).decode() == script
         templates[template_name(names, index)] = data | {"UserData": "(tests/golden/user_data)"}
-    request = fleet_request(settings, plan, machines=machines, token="t", now=NOW, tags=owner)
+    request = fleet_request(
+        settings,
+        plan,
+        machines=machines,
+        token="t",
+        now=NOW,
+        tags=owner,
+        on_demand=on_demand,
+    )
     return {
         "warnings": plan.warnings,
         "CreateLaunchTemplate": templates,
@@ -116,6 +128,12 @@ def test_variants(name: str) -> None:
     settings = config(**keys)
     plan = from_settings(settings, account, account=ACCOUNT)
     hold_json(f"fleet/{name}.json", asked(settings, plan))
+
+
+def test_machines_at_full_price_are_part_of_the_request_and_cost_no_more_than_the_price() -> None:
+    settings = config(MACHINE_PRICE=0.2)
+    plan = from_settings(settings, PREPARED, account=ACCOUNT)
+    hold_json("fleet/on_demand.json", asked(settings, plan, on_demand=2))
 
 
 # --- the request ---------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chalicelib.core.fleet import REQUEST_VALID
 from chalicelib.core.observation import FleetView, Progress
 from chalicelib.core.plan import RequestFleet
-from chalicelib.core.start import decide_start, fleet_token, missing_machines
+from chalicelib.core.start import PAUSE, decide_start, fleet_token, missing_machines
 from tests.core.factories import (
     NOW,
     RUN,
@@ -129,9 +129,19 @@ def test_a_fleet_that_ended_early_is_made_good(state: str) -> None:
     settings = config(CLUSTER_MACHINES=100)
     run = started(settings, 40, fleets=(fleet(10),))
     looks = seen(
-        fleets=(FleetView(fleet_id="sfr-1", state=state, target=10),), instances=machines(4)
+        now=NOW + PAUSE,
+        fleets=(FleetView(fleet_id="sfr-1", state=state, target=10),),
+        instances=machines(4),
     )
     assert missing_machines(run, settings, looks) == 6
+
+
+def test_a_fleet_that_just_failed_is_not_requested_again_at_once() -> None:
+    settings = config(CLUSTER_MACHINES=100)
+    run = started(settings, 40, fleets=(fleet(10),))
+    failed = (FleetView(fleet_id="sfr-1", state="failed", target=10),)
+    early = seen(now=NOW + PAUSE / 2, fleets=failed)
+    assert missing_machines(run, settings, early) == 0
 
 
 def test_more_jobs_top_up_only_what_is_missing() -> None:

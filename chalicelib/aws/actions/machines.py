@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from chalicelib.aws import fleet
 from chalicelib.aws.actions.rim import Rim, carry_out, gone_is_fine
+from chalicelib.aws.errors import code, is_refusal
 from chalicelib.core import plan
 from chalicelib.core.compute import ec2_tags
 from chalicelib.core.run import Fleet, Phase, RunRecord
@@ -36,41 +39,48 @@ def _(action: plan.RequestFleet, rim: Rim) -> None:
     stored = _store_fleet(rim, action.fleet)
     if stored is None or stored.fleet_id:
         return
-    fleet_id = fleet.request(rim.aws.ec2, stored.request)
-    rim.change(lambda record: _with_fleet_id(record, stored.token, fleet_id))
+    try:
+        fleet_id = fleet.request(rim.aws.ec2, stored.request)
+    except ClientError as error:
+        if is_refusal(error):
+            said = f"{code(error)}: {error.response.get('Error', {}).get('Message', '')}"
+            rim.change(lambda record: _with(record, stored.token, refusal=said))
+        raise
+    rim.change(lambda record: _with(record, stored.token, fleet_id=fleet_id, refusal=""))
 
 
 @carry_out.register
 def _(action: plan.CancelFleet, rim: Rim) -> None:
-    gone_is_fine(lambda: fleet.cancel(rim.aws.ec2, action.fleet_id))
+    gone_is_fine(
+        lambda: fleet.cancel(rim.aws.ec2, action.fleet_id, keep_machines=action.keep_machines)
+    )
 
 
 def _store_fleet(rim: Rim, wanted: Fleet) -> Fleet | None:
     """Write the request down before it is sent; the one that is written down is sent.
 
-    None if the run has begun to end meanwhile.
+    None if the run has begun to end, or was given up, meanwhile.
     """
 
     def add(record: RunRecord) -> RunRecord | None:
-        if record.phase is not Phase.OPEN or _fleet(record, wanted.token):
+        if not _may_start(record) or _fleet(record, wanted.token):
             return None
         started = record.started_at or rim.services.now()
         return record.model_copy(update={"fleets": (*record.fleets, wanted), "started_at": started})
 
     record = rim.change(add)
-    return _fleet(record, wanted.token) if record.phase is Phase.OPEN else None
+    return _fleet(record, wanted.token) if _may_start(record) else None
+
+
+def _may_start(record: RunRecord) -> bool:
+    return record.phase is Phase.OPEN and not record.stuck
 
 
 def _fleet(record: RunRecord, token: str) -> Fleet | None:
     return next((fleet for fleet in record.fleets if fleet.token == token), None)
 
 
-def _with_fleet_id(record: RunRecord, token: str, fleet_id: str) -> RunRecord:
-    return record.model_copy(
-        update={
-            "fleets": tuple(
-                f.model_copy(update={"fleet_id": fleet_id}) if f.token == token else f
-                for f in record.fleets
-            )
-        }
-    )
+def _with(record: RunRecord, token: str, **fields: str) -> RunRecord | None:
+    """With fields of one fleet set; None if they are so already."""
+    fleets = tuple(f.model_copy(update=fields) if f.token == token else f for f in record.fleets)
+    return record.model_copy(update={"fleets": fleets}) if fleets != record.fleets else None
