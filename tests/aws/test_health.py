@@ -150,6 +150,16 @@ def test_a_refused_request_is_told_and_given_up(world: World) -> None:
     assert (again.machines, again.health) == (2, ())
 
 
+def test_a_token_that_was_used_before_is_given_up_for_the_next_one(world: World) -> None:
+    """The record was lost, and with it the memory of an earlier request."""
+    refuse(ec2(world), "IdempotentParameterMismatch", "Same token, another request")
+    run_id = submit(world)
+    assert all(fleet.abandoned for fleet in world.process().runs.load(run_id).fleets)
+    refuse(ec2(world))
+    found = after(world, 1, run_id)
+    assert (found.machines, found.health) == (2, ())
+
+
 def test_a_machine_image_that_isnt_there_is_told_and_given_up(world: World) -> None:
     bad = fleet_file(ImageId="ami-0123456789abcdef0")
     body = job_file(config=config_keys(), fleet=bad)

@@ -13,6 +13,9 @@ from chalicelib.core import plan
 from chalicelib.core.compute import ec2_tags
 from chalicelib.core.run import Fleet, Phase, RunRecord
 
+#: EC2 knows the token, from a request with other contents.
+TOKEN_TAKEN = "IdempotentParameterMismatch"
+
 
 @carry_out.register
 def _(action: plan.TerminateInstances, rim: Rim) -> None:
@@ -42,6 +45,10 @@ def _(action: plan.RequestFleet, rim: Rim) -> None:
     try:
         fleet_id = fleet.request(rim.aws.ec2, stored.request)
     except ClientError as error:
+        if code(error) == TOKEN_TAKEN:
+            # Our record was lost after an earlier request: the next one takes another token.
+            rim.change(lambda record: _with(record, stored.token, abandoned=True))
+            return
         if is_refusal(error):
             said = f"{code(error)}: {error.response.get('Error', {}).get('Message', '')}"
             rim.change(lambda record: _with(record, stored.token, refusal=said))
@@ -80,7 +87,7 @@ def _fleet(record: RunRecord, token: str) -> Fleet | None:
     return next((fleet for fleet in record.fleets if fleet.token == token), None)
 
 
-def _with(record: RunRecord, token: str, **fields: str) -> RunRecord | None:
+def _with(record: RunRecord, token: str, **fields: str | bool) -> RunRecord | None:
     """With fields of one fleet set; None if they are so already."""
     fleets = tuple(f.model_copy(update=fields) if f.token == token else f for f in record.fleets)
     return record.model_copy(update={"fleets": fleets}) if fleets != record.fleets else None
