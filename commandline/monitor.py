@@ -28,17 +28,38 @@ NOT_ALL_DONE = 3
 def monitor(options: argparse.Namespace) -> int:
     from chalicelib.core.monitor_file import app_of_monitor_file
     from chalicelib.operations.control import watch
-    from chalicelib.operations.follow import follow
 
     path, cheapest = _monitor_arguments(options)
     services, configured = reach_by(options)
     named = app_of_monitor_file(read_json(path, InputError), str(path)) if path else ""
-    record = watch(services, the_app(named, configured), cheapest=cheapest)
-    try:
-        _tell(follow(services, record.run_id, rest=lambda: _rest(MONITOR_SECONDS)))
-    except KeyboardInterrupt:
-        return _interrupted(services, record)
-    return _verdict(services, record.run_id)
+    verdict, runs = 0, [watch(services, the_app(named, configured), cheapest=cheapest)]
+    while runs:
+        record = runs.pop(0)
+        try:
+            runs += _to_its_end(services, record)
+        except KeyboardInterrupt:
+            return _interrupted(services, record)
+        verdict = max(verdict, _verdict(services, record.run_id))
+    return verdict
+
+
+def _to_its_end(services: Services, record: RunRecord) -> list[RunRecord]:
+    """Follow a run to its end; the runs that follow it, watched from now on."""
+    from chalicelib.core.run import Phase
+    from chalicelib.operations.control import watch
+    from chalicelib.operations.follow import Line, follow, follow_on
+
+    def rest() -> None:
+        _rest(MONITOR_SECONDS)
+
+    _tell(follow(services, record.run_id, rest=rest))
+    next_runs: dict[str, RunRecord] = {}
+    for found in follow_on(services, record.run_id, rest=rest):
+        if isinstance(found, Line):
+            _tell([found])
+        elif found.phase is not Phase.FINISHED:
+            next_runs[found.run_id] = watch(services, found.app, cheapest=record.cheapest)
+    return list(next_runs.values())
 
 
 def stop(options: argparse.Namespace) -> int:

@@ -32,6 +32,11 @@ def decide_next_step(record: RunRecord, _config: RunConfig, _seen: Observation) 
     )
 
 
+def handed_on(record: RunRecord) -> tuple[Upload, ...]:
+    """The next steps that were handed on."""
+    return tuple(_upload(record, link) for link in _links(record) if link.key in record.went_on)
+
+
 def outlook(record: RunRecord, config: RunConfig) -> tuple[str, ...]:
     """What follows this run, or why something doesn't, in a sentence for each."""
     return tuple(_sentence(record, config, link) for link in _links(record))
@@ -74,8 +79,8 @@ def _upload(record: RunRecord, link: _Link) -> Upload:
 
 def _why_not(record: RunRecord, link: _Link) -> str:
     """Why a job file doesn't follow a run whose jobs have ended; "" if it does."""
-    if record.outcome != COMPLETE:
-        return f"the run was {record.outcome}"
+    if record.halted or record.outcome != COMPLETE:
+        return "the run was stopped"
     if record.result is None or not record.result.exact:
         return "it isn't known how many jobs failed"
     for name, submission in link.after.items():
@@ -91,7 +96,8 @@ def _why_not(record: RunRecord, link: _Link) -> str:
 
 def _sentence(record: RunRecord, config: RunConfig, link: _Link) -> str:
     what = f"{link.key} (app {link.app})"
-    if record.phase in (Phase.OPEN, Phase.ENDING) and record.outcome in ("", COMPLETE):
+    open_still = record.phase in (Phase.OPEN, Phase.ENDING) and record.outcome in ("", COMPLETE)
+    if open_still and not record.halted:
         most = min(s.then.tolerated for s in link.after.values() if s.then)
         when = f"with at most {most:,} failed jobs" if most else "without a failed job"
         watched = config.auto_monitor or record.monitored

@@ -171,6 +171,8 @@ class RunRecord(_Frozen):
     result: Result | None = None
     #: Keys of the next job files that were handed on, to be submitted by a tick.
     went_on: tuple[str, ...] = ()
+    #: Somebody stopped the chain here: what hasn't begun yet doesn't follow.
+    halted: bool = False
     ended_at: datetime | None = None
     #: What became of the logs, by log group; filled after the end.
     exports: Mapping[str, LogExport] = {}

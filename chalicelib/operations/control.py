@@ -86,7 +86,7 @@ def stop(services: Services, app: str) -> RunRecord | None:
     """End the run now, whatever it still has to do; the next ticks remove everything.
 
     Its messages are purged first, so that no worker begins another job. A run that is ending, or
-    has ended, is left to that. None if the app has no run, or its set-up died before it made
+    has ended, is left to that; but nothing follows it that hasn't begun yet. None if the app has no run, or its set-up died before it made
     anything. Raises UnreadableError when the record doesn't tell.
     """
     record = services.runs.latest(app)
@@ -94,9 +94,12 @@ def stop(services: Services, app: str) -> RunRecord | None:
         return None
 
     def end(found: RunRecord) -> RunRecord | None:
+        halted = found.halted or any(s.then for s in found.submissions.values())
         if found.phase in (Phase.TEARING_DOWN, Phase.FINISHED):
-            return None
-        return found.model_copy(update={"phase": Phase.ENDING, "outcome": STOPPED})
+            return found.model_copy(update={"halted": halted})
+        return found.model_copy(
+            update={"phase": Phase.ENDING, "outcome": STOPPED, "halted": halted}
+        )
 
     record = services.runs.change(record.run_id, end)
     if record.phase is Phase.ENDING and record.queue_url:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from chalicelib.aws.services import Services
 from chalicelib.core import keys
+from chalicelib.core.claim import Claim
+from chalicelib.core.next_step import handed_on
 from chalicelib.core.run import Phase, RunRecord
 from chalicelib.operations.log_export import export_all
 from chalicelib.operations.resume import resume_all
@@ -84,6 +86,28 @@ def follow(
     yield Line(f"Run {run_id} is {record.outcome}; nothing of it is left running.")
     if logs:
         yield from _exports(services, run_id, rest)
+
+
+def follow_on(
+    services: Services, run_id: str, *, rest: Callable[[], None]
+) -> Iterator[Line | RunRecord]:
+    """Wait until what follows a finished run has begun, or was refused.
+
+    Gives lines to show, and the record of each run that has begun.
+    """
+    for upload in handed_on(services.runs.load(run_id)):
+        yield Line(f"Next: {upload.key} (app {upload.app})")
+        while True:
+            for outcome in resume_all(services, upload.app):
+                yield from (Line(message) for message in outcome.messages)
+            mark = services.store.read(keys.pending(upload.app, upload.submission))
+            if mark is None:  # submitted, refused, or taken away by hand
+                break
+            rest()
+        stored = services.store.read(keys.claim(upload.app, upload.submission))
+        claim = Claim.model_validate_json(stored.body) if stored else None
+        if claim is not None and claim.state == "closed":
+            yield services.runs.load(claim.run_id)
 
 
 def last_status(services: Services, run_id: str) -> Status | None:

@@ -68,6 +68,7 @@ def _after(
     chain: list[_Step],
     on_progress: Callable[[int], None],
 ) -> _Step:
+    on_progress(0)  # each file takes a while: the lease is kept
     last = chain[-1]
     bucket, key = split(last.header.then)
     known = [step.key for step in chain]

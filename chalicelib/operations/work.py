@@ -154,7 +154,10 @@ class Work:
         return self.services.runs.load(run_id) if run_id else None
 
     def _not_stopped(self) -> None:
-        """Whoever stopped the run didn't mean to see it start again."""
+        """Whoever stopped the run didn't mean to see it start again, or go on with a next step."""
+        follows = self.upload.follows
+        if follows and not self.held.value.run_id and self.services.runs.load(follows).halted:
+            raise ConflictError(f"the run {follows}, which it was to follow, was stopped")
         for record in (self._run_of_claim(), self.services.runs.latest(self.upload.app)):
             if (
                 record is not None

@@ -14,6 +14,7 @@ from chalicelib.core.run import Phase, RunRecord
 from chalicelib.errors import CellFleetError
 from chalicelib.handlers.monitor import tick
 from chalicelib.operations import control
+from chalicelib.operations.follow import Line, follow_on
 from chalicelib.operations.resume import resume_all
 from chalicelib.operations.tick import tick_run
 from tests.aws.conftest import BUCKET, World
@@ -140,6 +141,38 @@ def test_a_stopped_run_doesnt_go_on(world: World) -> None:
     assert status.next_steps == (f"{ANALYSIS} (app App) doesn't follow: the run was stopped",)
     later(world)
     assert len(runs(world)) == 1
+
+
+def test_what_was_handed_on_and_has_not_begun_is_stopped_too(world: World) -> None:
+    first = accept(world)
+    end(world, first)
+    record = control.stop(world.process(), "App")
+    assert record is not None
+    assert record.halted
+    for _ in range(2):
+        later(world)
+    assert len(runs(world)) == 1
+    assert world.keys("runs/pending/") == []
+    problems = world.read("refused/App/chains/analysis.json")["problems"]
+    assert problems == [f"the run {first}, which it was to follow, was stopped"]
+
+
+def test_whoever_monitors_is_led_from_run_to_run(world: World) -> None:
+    first = accept(world)
+    end(world, first)
+    services = world.process(queue_name_seconds=60.0)
+    rests = []
+
+    def rest() -> None:
+        rests.append(world.clock())
+        world.clock.advance(seconds=60)
+
+    *lines, second = follow_on(services, first, rest=rest)
+    assert lines[0] == Line(f"Next: {ANALYSIS} (app App)")
+    assert isinstance(second, RunRecord)
+    assert (second.phase, second.jobs) == (Phase.OPEN, 6)
+    assert rests
+    assert list(follow_on(services, second.run_id, rest=rest)) == []
 
 
 def test_two_job_files_that_name_the_same_one_are_followed_once(world: World) -> None:
