@@ -2,9 +2,12 @@
 
 A job starts when a slot is free, and a slot is there only after its machine has booted: slot k
 of a container is ready at boot + k x SECONDS_TO_START. From that follows when the last waiting
-job would start with so many machines, and so when the run would end. Of the numbers of machines
-that end it at most SLACK later than all that are allowed, the one is wanted where cost x time is
-least: a run is made one percent slower only if that saves one percent of its machine-hours.
+job would start with so many machines, and so when the run would end. Nobody knows beforehand how
+much jobs differ, so it is reckoned twice: as if all took the same time, in whole rounds, and as
+if they differed much, where one long job at the end makes a round more or less matter little. Of
+the numbers of machines that end the run hardly later than all that are allowed, in either case,
+the one is wanted where cost x time is least: what takes one percent longer has to save one
+percent of the machine-hours.
 
 What is there already is paid for. While jobs wait, no machine is surplus; once none does, idle
 machines are, and busy ones finish their jobs and follow. So the number never swings: it rises
@@ -25,9 +28,12 @@ from chalicelib.core.run import RunRecord
 
 #: From the request to a running machine, and from there to its first slot (system, agent, image),
 #: in seconds. The first isn't billed.
-LAUNCH, BOOT = 40.0, 180.0
-#: How much later than with all machines a run may end, to save machines.
-SLACK = 0.05
+LAUNCH, BOOT = 35.0, 175.0
+#: How much later than with all machines a run may end, to save machines: if all jobs take the same
+#: time (then that is what happens), and if they differ much (then it is what is to be expected).
+ALIKE, APART = 0.25, 0.10
+#: Fewer lost machines than one in so many are not worth a request of their own.
+FEW = 30
 #: Jobs that must have ended before their time is believed rather than the user's estimate.
 ENOUGH_JOBS = 10
 #: Machines launched within so many seconds are counted as one kind.
@@ -84,7 +90,10 @@ def machines_wanted(load: Load) -> int:
     if load.waiting <= 0:
         return min(have, load.limit, _spare(load))
     most = min(load.limit, load.limit_new, load.jobs, have + load.waiting)
-    return _best(load, most) if most > have else min(have, load.limit, load.jobs)
+    if most <= have:
+        return min(have, load.limit, load.jobs)
+    best = _best(load, most)
+    return best if best - have > have // FEW else have
 
 
 def _spare(load: Load) -> int:
@@ -100,13 +109,15 @@ def _spare(load: Load) -> int:
 def _best(load: Load, most: int) -> int:
     """The number of machines, from those there to `most`, where cost x time is least."""
     have, there = load.machines, _slots_there(load)
-    latest = seconds_left(load, most, there) * (1 + SLACK)
+    latest_alike = seconds_left(load, most, there) * (1 + ALIKE)
+    latest_apart = seconds_left(load, most, there, alike=False) * (1 + APART)
     best, least = most, math.inf
     for machines in _candidates(have, most):
-        left = seconds_left(load, machines, there)
-        if left <= latest:
-            price = (machines * left - (machines - have) * LAUNCH) * left
-            best, least = (machines, price) if price < least else (best, least)
+        left = seconds_left(load, machines, there, alike=False)
+        if left > latest_apart or seconds_left(load, machines, there) > latest_alike:
+            continue
+        price = (machines * left - (machines - have) * LAUNCH) * left
+        best, least = (machines, price) if price < least else (best, least)
     return best
 
 
@@ -128,8 +139,14 @@ class _Slots:
     free: tuple[tuple[float, int], ...]
 
 
-def seconds_left(load: Load, machines: int, there: _Slots | None = None) -> float:
-    """When the last job would end, from now, if `machines` were wanted from now on."""
+def seconds_left(
+    load: Load, machines: int, there: _Slots | None = None, *, alike: bool = True
+) -> float:
+    """When the last job would end, from now, if `machines` were wanted from now on.
+
+    `alike`: all jobs take the same time. Otherwise their times fall off exponentially: slots come
+    free at any time, and the longest of n jobs takes about ln n + 0.58 times their mean.
+    """
     new = max(0, machines - load.machines) * load.tasks
     there = there or _slots_there(load)
     free = list(there.free)
@@ -143,11 +160,13 @@ def seconds_left(load: Load, machines: int, there: _Slots | None = None) -> floa
     while high - low > 1 + high / 1000:
         middle = (low + high) / 2
         # Slots at work come free evenly; a new one takes a job at once, then one a job's time.
-        begun = there.busy * middle / job + sum(
-            count * (1 + (middle - at) // job) for at, count in free if at <= middle
-        )
+        begun = there.busy * middle / job
+        for at, count in free:
+            if at <= middle:
+                rounds = (middle - at) / job
+                begun += count * (1 + (math.floor(rounds) if alike else rounds))
         low, high = (low, middle) if begun >= load.waiting else (middle, high)
-    return high + job
+    return high + job * (1.0 if alike else max(1.0, math.log(max(1, load.waiting)) + 0.58))
 
 
 def _slots_there(load: Load) -> _Slots:
