@@ -95,16 +95,20 @@ def _hosts(ecs: ECSClient, cluster: str, run_id: str) -> Iterator[HostView]:
                 )
 
 
-def task_definitions(ecs: ECSClient, family: str) -> Iterator[tuple[str, dict[str, str]]]:
+def task_definitions(
+    ecs: ECSClient, family: str, *, known: str = ""
+) -> Iterator[tuple[str, dict[str, str] | None]]:
     """ARNs and tags of the latest active revisions of exactly this family.
 
-    A run registers one revision, seldom two; older ones are others' (DCP never removes its own).
+    The one that is `known` to be ours has None for tags: they aren't asked for. A run registers one revision, seldom two; older ones are others' (DCP never removes its own).
     """
     found = ecs.list_task_definitions(
         familyPrefix=family, status="ACTIVE", sort="DESC", maxResults=LATEST_REVISIONS
     )
     for arn in found["taskDefinitionArns"]:
-        if arn.rsplit("/", 1)[-1].rsplit(":", 1)[0] == family:
+        if arn == known:
+            yield arn, None
+        elif arn.rsplit("/", 1)[-1].rsplit(":", 1)[0] == family:
             answer = ecs.describe_task_definition(taskDefinition=arn, include=["TAGS"])
             yield arn, _tags(answer.get("tags", []))
 

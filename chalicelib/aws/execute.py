@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aws_lambda_powertools import Logger
 
 from chalicelib.aws.actions import Rim, carry_out
 from chalicelib.aws.errors import AwsError, code
+from chalicelib.aws.runs import HeldRecord
 from chalicelib.aws.services import Services
 from chalicelib.core.plan import Notify, Plan, Remember, RequestFleet
 from chalicelib.errors import CellFleetError, NotReadyError
@@ -28,14 +30,23 @@ class Failure:
         return f"{self.action}: {self.reason}"
 
 
-def execute(services: Services, run_id: str, plan: Plan) -> tuple[Failure, ...]:
+def execute(
+    services: Services,
+    run_id: str,
+    plan: Plan,
+    *,
+    held: HeldRecord | None = None,
+    renew: Callable[[], None] = lambda: None,
+) -> tuple[Failure, ...]:
     """Do everything in the plan. Returns what failed; the next tick tries it again.
 
-    Raises NotReadyError where something must end first.
+    `held` is the run's record where the caller has it; `renew` is called before each action.
+    Raises NotReadyError where something must end first, and what `renew` raises.
     """
-    rim = Rim(services, run_id)
+    rim = Rim(services, run_id, held)
     failures: list[Failure] = []
     for action in plan:
+        renew()
         if isinstance(action, Remember | RequestFleet) and any(f.blocking for f in failures):
             continue  # it builds on what failed
         try:

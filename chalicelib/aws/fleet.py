@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -24,6 +24,10 @@ ECS_IMAGE = "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_
 _FLEET_TAG = "aws:ec2spot:fleet-request-id"
 #: States of machines that still cost money, or are on their way out.
 NOT_TERMINATED: list[str] = ["pending", "running", "shutting-down", "stopping", "stopped"]
+#: CancelSpotFleetRequests takes at most this many ids.
+_CANCELLED = 100
+#: What it says of a fleet that is cancelled, or forgotten, already.
+_IS_OVER = ("fleetRequestIdDoesNotExist", "fleetRequestNotInCancellableState")
 
 
 def request(ec2: EC2Client, spec: Mapping[str, Any]) -> str:
@@ -31,18 +35,21 @@ def request(ec2: EC2Client, spec: Mapping[str, Any]) -> str:
     return ec2.request_spot_fleet(SpotFleetRequestConfig=dict(spec))["SpotFleetRequestId"]  # type: ignore[arg-type]
 
 
-def cancel(ec2: EC2Client, fleet_id: str, *, keep_machines: bool = False) -> None:
-    """Cancel a fleet and, as a rule, terminate its machines. A fleet that is gone is fine."""
-    answer = ec2.cancel_spot_fleet_requests(
-        SpotFleetRequestIds=[fleet_id], TerminateInstances=not keep_machines
-    )
-    for failed in answer.get("UnsuccessfulFleetRequests", []):
-        reason = failed.get("Error", {})
-        if reason.get("Code") not in (
-            "fleetRequestIdDoesNotExist",
-            "fleetRequestNotInCancellableState",
-        ):
-            raise CellFleetError(f"{fleet_id}: {reason.get('Message') or reason.get('Code')}")
+def cancel(ec2: EC2Client, fleet_ids: Sequence[str], *, keep_machines: bool = False) -> None:
+    """Cancel fleets and, as a rule, terminate their machines. A fleet that is gone is fine."""
+    refused: list[str] = []
+    for start in range(0, len(fleet_ids), _CANCELLED):
+        answer = ec2.cancel_spot_fleet_requests(
+            SpotFleetRequestIds=list(fleet_ids[start : start + _CANCELLED]),
+            TerminateInstances=not keep_machines,
+        )
+        for failed in answer.get("UnsuccessfulFleetRequests", []):
+            reason = failed.get("Error", {})
+            if reason.get("Code") not in _IS_OVER:
+                told = reason.get("Message") or reason.get("Code")
+                refused.append(f"{failed.get('SpotFleetRequestId')}: {told}")
+    if refused:
+        raise CellFleetError("; ".join(refused))
 
 
 def look_at_fleets(

@@ -1,41 +1,44 @@
-"""Look at AWS once: what set-up, a tick and a teardown need to know, in few calls."""
+"""Look at AWS once: what set-up and a tick need to know, in few calls.
+
+A run that goes well costs a tick six requests, and one more for each thousand machines and each
+thousand ledger entries. What is read beyond that has a reason each: a request that may still
+bring machines, machines to be started or to leave, tasks that don't run.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
-
-from pydantic import BaseModel, ConfigDict
+from datetime import datetime, timedelta
 
 from chalicelib.aws import cluster as ecs_views
 from chalicelib.aws import fleet, ledger, queue, watch
 from chalicelib.aws.evidence import read_evidence
+from chalicelib.aws.memory import Memory
+from chalicelib.aws.remains import look_at_remains
 from chalicelib.aws.services import Services
-from chalicelib.core.ailment import Ailment
+from chalicelib.core.capacity import MAINTAIN, open_fleets, outstanding
 from chalicelib.core.config import RunConfig
 from chalicelib.core.decide import EMPTY_READINGS
 from chalicelib.core.health import examine
 from chalicelib.core.naming import Names
-from chalicelib.core.observation import Account, Observation, QueueView, SetupView, is_ours
+from chalicelib.core.observation import (
+    Account,
+    FleetView,
+    Observation,
+    Progress,
+    SetupView,
+    is_ours,
+)
 from chalicelib.core.run import Phase, RunRecord
+from chalicelib.core.scale_in import surplus
 from chalicelib.core.start import fleet_plan, missing_machines, unsent
-from chalicelib.core.tally import Tally
 from chalicelib.errors import ConfigError
 
+__all__ = ["Memory", "follow_up", "look", "look_for_setup"]
 
-class Memory(BaseModel):
-    """What one tick hands to the next, in the run's status."""
-
-    model_config = ConfigDict(frozen=True)
-
-    tally: Tally = Tally()
-    empty_since: datetime | None = None
-    empty_readings: int = 0
-    #: What ailed the fleet when it was last looked at.
-    ailments: tuple[Ailment, ...] = ()
-    #: Every machine that a run of DCP's image was seen to have: each may have made an alarm.
-    machines: tuple[str, ...] = ()
+#: The dead-letter queue is for display only, and counted so often.
+_DEAD_LETTERS = timedelta(minutes=5)
 
 
 def look_for_setup(services: Services, config: RunConfig) -> SetupView:
@@ -53,67 +56,130 @@ def look_for_setup(services: Services, config: RunConfig) -> SetupView:
 def look(
     services: Services, record: RunRecord, config: RunConfig, memory: Memory
 ) -> tuple[Observation, Memory]:
-    """One look at a run, and what to remember until the next."""
+    """One look at a run, and what to remember until the next. A reading of its counts."""
     now = services.now()
-    names, clients = Names.of(config), services.clients
-    ending = record.phase is not Phase.OPEN
-    found_queue = _queue(services, record, names)
+    if record.phase is Phase.TEARING_DOWN:
+        progress, memory = _progress(services, record, memory, now)
+        return look_at_remains(services, record, config, memory.machines, progress), memory
+    found = queue.look_at(services.clients.sqs, record.queue_url) if record.queue_url else None
+    memory = memory.with_queue(record, found, now)
+    progress, memory = _progress(services, record, memory, now)
+    memory = _with_dead_letters(services, record, memory, now)
+    seen = Observation(
+        now=now,
+        queue=found,
+        progress=progress,
+        service=None,
+        empty_since=memory.empty_since,
+        empty_readings=memory.empty_readings,
+        machines_before=memory.working,
+    )
+    return _with_machines(services, record, config, seen, memory)
+
+
+def follow_up(
+    services: Services, record: RunRecord, config: RunConfig, seen: Observation, memory: Memory
+) -> tuple[Observation, Memory]:
+    """Look again at what our own actions may have changed. Not a reading of the counts."""
+    if record.phase is Phase.TEARING_DOWN:
+        return look_at_remains(
+            services, record, config, memory.machines, seen.progress, before=seen
+        ), memory
+    return _with_machines(services, record, config, replace(seen, now=services.now()), memory)
+
+
+def _progress(
+    services: Services, record: RunRecord, memory: Memory, now: datetime
+) -> tuple[Progress, Memory]:
     progress, tally = ledger.read(services.store, record.run_id, memory.tally, now)
     memory = memory.model_copy(update={"tally": tally})
-    memory = _count_empty(memory, record, found_queue, now)
+    if record.phase is Phase.TEARING_DOWN and memory.ended is not None:
+        done, dead, failures = memory.ended
+        return replace(progress, done=done, dead=dead, failures=failures, exact=True), memory
     # An entry that came very late isn't in the tally: an empty queue is a reason to look, too.
     if record.closed and (
         progress.done + progress.dead >= record.jobs or memory.empty_readings >= EMPTY_READINGS
     ):
         progress = ledger.read_all(services.store, record.run_id, record.jobs, progress)
-    instances = fleet.look_at_instances(clients.ec2, record.run_id) if record.fleets else ()
-    if record.worker == "dcp":
-        met = {*memory.machines, *(instance.instance_id for instance in instances)}
-        memory = memory.model_copy(update={"machines": tuple(sorted(met))})
-    given_up = ending or bool(record.stuck)
-    lost = record.run_id if any(not f.fleet_id for f in record.fleets) and given_up else ""
-    seen = Observation(
-        now=now,
-        queue=found_queue,
-        progress=progress,
-        service=ecs_views.look_at_service(clients.ecs, names.cluster, names.service),
-        fleets=fleet.look_at_fleets(
-            clients.ec2, (f.fleet_id for f in record.fleets if f.fleet_id), lost_of=lost
-        ),
-        instances=instances,
-        empty_since=memory.empty_since,
-        empty_readings=memory.empty_readings,
-    )
-    if record.phase is Phase.TEARING_DOWN:
-        seen = _with_remains(services, record, config, seen, memory.machines)
-    elif record.phase is Phase.OPEN:
-        seen = _with_what_starting_needs(services, record, config, seen)
-        seen = _with_ailments(services, record, config, seen, memory)
-        memory = memory.model_copy(update={"ailments": seen.ailments})
-    return seen, memory
+    ended = (progress.done, progress.dead, progress.failures) if progress.exact else None
+    return progress, memory.model_copy(update={"ended": ended})
 
 
-def _queue(services: Services, record: RunRecord, names: Names) -> QueueView | None:
-    """By its address; at the end by its exact name, since a set-up may have died before it wrote
-    the address down."""
-    if record.phase is not Phase.OPEN:
-        return queue.look(services.clients.sqs, names.queue, tags=True)
-    if not record.queue_url:
-        return None
-    return queue.look_at(services.clients.sqs, record.queue_url, tags=False)
-
-
-def _count_empty(
-    memory: Memory, record: RunRecord, found: QueueView | None, now: datetime
+def _with_dead_letters(
+    services: Services, record: RunRecord, memory: Memory, now: datetime
 ) -> Memory:
-    """Readings of an empty queue, in a row; one that somebody deleted holds nothing either."""
-    if not record.closed or (found is not None and found.messages):
-        return memory.model_copy(update={"empty_since": None, "empty_readings": 0})
-    return memory.model_copy(
-        update={
-            "empty_since": memory.empty_since or now,
-            "empty_readings": memory.empty_readings + 1,
-        }
+    at = memory.dead_letters_at
+    if not record.dead_letter_url or (at is not None and now - at < _DEAD_LETTERS):
+        return memory
+    found = queue.look_at(services.clients.sqs, record.dead_letter_url)
+    count = found.messages if found is not None else None
+    return memory.model_copy(update={"dead_letters": count, "dead_letters_at": now})
+
+
+def _with_machines(
+    services: Services, record: RunRecord, config: RunConfig, seen: Observation, memory: Memory
+) -> tuple[Observation, Memory]:
+    clients, names, now = services.clients, Names.of(config), seen.now
+    service = ecs_views.look_at_service(clients.ecs, names.cluster, names.service)
+    instances = fleet.look_at_instances(clients.ec2, record.run_id) if record.fleets else ()
+    memory = memory.with_machines(record, instances, service, config.tasks_per_machine, now)
+    seen = replace(
+        seen,
+        service=service,
+        instances=instances,
+        launched=memory.launched,
+        drained=frozenset(memory.drained),
+        revived_at=memory.revived_at,
+    )
+    if record.phase is not Phase.OPEN:
+        return seen, memory
+    seen = replace(seen, fleets=_fleets(services, record, config, seen))
+    if _should_look_at_hosts(record, config, seen, memory):
+        hosts = ecs_views.look_at_hosts(clients.ecs, names.cluster, record.run_id)
+        memory = memory.with_hosts(hosts, instances, now)
+        seen = replace(
+            seen,
+            hosts=hosts,
+            drained=frozenset(memory.drained),
+            leaving_since=memory.leaving,
+            silent_since=memory.silent,
+        )
+    seen = _with_what_starting_needs(services, record, config, seen)
+    return _with_ailments(services, record, config, seen, memory)
+
+
+def _fleets(
+    services: Services, record: RunRecord, config: RunConfig, seen: Observation
+) -> tuple[FleetView, ...]:
+    """Only those that may still bring machines; the others have nothing to tell. When the fleet
+    was given up, also one whose answer was lost."""
+    watched = record.watched(config.auto_monitor)
+    asked = (
+        request.fleet_id
+        for request in open_fleets(record, seen)
+        if request.fleet_id
+        and (
+            outstanding(request, record, seen)
+            or record.stuck
+            or (watched and request.type == MAINTAIN)
+        )
+    )
+    lost = record.stuck and any(not f.fleet_id for f in record.fleets)
+    return fleet.look_at_fleets(services.clients.ec2, asked, lost_of=record.run_id if lost else "")
+
+
+def _should_look_at_hosts(
+    record: RunRecord, config: RunConfig, seen: Observation, memory: Memory
+) -> bool:
+    """Machines are leaving or should, or something doesn't work."""
+    if not seen.instances or not record.watched(config.auto_monitor):
+        return False
+    return bool(
+        memory.leaving
+        or memory.drained
+        or memory.silent
+        or memory.is_short(seen.now)
+        or surplus(record, config, seen)
     )
 
 
@@ -147,45 +213,14 @@ def _with_what_starting_needs(
 
 def _with_ailments(
     services: Services, record: RunRecord, config: RunConfig, seen: Observation, memory: Memory
-) -> Observation:
+) -> tuple[Observation, Memory]:
     if record.stuck:
         names = fleet.launch_templates(services.clients.ec2, record.run_id)
-        return replace(seen, launch_templates=names)
+        return replace(seen, launch_templates=names), memory
     evidence = read_evidence(services.clients, record, config, seen)
-    return replace(seen, ailments=examine(record, config, seen, evidence, memory.ailments))
+    ailments = examine(record, config, seen, evidence, memory.ailments)
+    return replace(seen, ailments=ailments), memory.model_copy(update={"ailments": ailments})
 
 
 def _ours(record: RunRecord, tags: Mapping[str, str]) -> bool:
     return is_ours(tags, app=record.app, deployment=record.deployment)
-
-
-def _with_remains(
-    services: Services,
-    record: RunRecord,
-    config: RunConfig,
-    seen: Observation,
-    machines: tuple[str, ...],
-) -> Observation:
-    names, clients = Names.of(config), services.clients
-    alarms = [names.instance_alarm(machine) for machine in machines]
-    board = (
-        watch.dashboard_tags(clients.cloudwatch, names.dashboard)
-        if config.create_dashboard
-        else None
-    )
-    found_cluster = ecs_views.look_at_cluster(clients.ecs, names.cluster)
-    return replace(
-        seen,
-        cluster=found_cluster,
-        hosts=ecs_views.look_at_hosts(clients.ecs, names.cluster, record.run_id)
-        if found_cluster is not None
-        else (),
-        task_definitions=tuple(
-            arn
-            for arn, tags in ecs_views.task_definitions(clients.ecs, names.task_family)
-            if _ours(record, tags)
-        ),
-        launch_templates=fleet.launch_templates(clients.ec2, record.run_id),
-        alarms=watch.existing_alarms(clients.cloudwatch, alarms),
-        dashboard=board is not None and _ours(record, board),
-    )

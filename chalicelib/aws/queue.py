@@ -38,7 +38,17 @@ def look(sqs: SQSClient, name: str, *, tags: bool) -> QueueView | None:
         raise
 
 
-def look_at(sqs: SQSClient, url: str, *, tags: bool) -> QueueView | None:
+def tags(sqs: SQSClient, url: str) -> Mapping[str, str] | None:
+    """The tags of a queue, or None if there is none."""
+    try:
+        return sqs.list_queue_tags(QueueUrl=url).get("Tags", {})
+    except ClientError as error:
+        if is_not_found(error):
+            return None
+        raise
+
+
+def look_at(sqs: SQSClient, url: str, *, tags: bool = False) -> QueueView | None:
     """A queue by its URL, or None. One call, two with tags."""
     try:
         found: Mapping[str, str] = dict(

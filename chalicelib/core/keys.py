@@ -86,12 +86,8 @@ def run_record(run_id: str) -> str:
 
 
 def run_status(run_id: str) -> str:
-    """What the last tick saw; written by the tick alone."""
+    """What the last tick saw, and which tick is at work; written by the tick alone."""
     return f"runs/{run_id}/status.json"
-
-
-def tick_lease(run_id: str) -> str:
-    return f"runs/{run_id}/tick.json"
 
 
 def job_lists(run_id: str) -> str:

@@ -90,6 +90,11 @@ class InstanceView:
     spot: bool = False
     fleet_id: str = ""
 
+    @property
+    def works(self) -> bool:
+        """It works, or will when it has booted."""
+        return self.state in ("pending", "running")
+
 
 @dataclass(frozen=True, kw_only=True)
 class HostView:
@@ -189,13 +194,27 @@ class Observation:
     #: The machines as ECS knows them; None when they weren't read. Read at the end, and before
     #: that only where machines are to go or something looks wrong.
     hosts: tuple[HostView, ...] | None = None
-    #: Only read while the run is ending.
+    #: What earlier ticks saw. Of each fleet, the most machines at once; since when machines were
+    #: DRAINING, and their agents silent, by instance id; machines that we told to leave; when
+    #: some were last called back.
+    launched: Mapping[str, int] = field(default_factory=dict)
+    leaving_since: Mapping[str, datetime] = field(default_factory=dict)
+    silent_since: Mapping[str, datetime] = field(default_factory=dict)
+    drained: frozenset[str] = frozenset()
+    revived_at: datetime | None = None
+    #: Machines that the last tick saw working.
+    machines_before: int = 0
+    #: Only read while the run is torn down: `remains`, then what follows; `last_things` (queue,
+    #: alarms, cluster) only once no machine is left.
+    remains: bool = False
+    last_things: bool = False
     cluster: ClusterView | None = None
     task_definitions: tuple[str, ...] = ()
     launch_templates: tuple[str, ...] = ()
     alarms: tuple[str, ...] = ()
-    #: There is a dashboard of ours.
+    #: There is a dashboard of ours, and the file that DCP's `monitor` reads.
     dashboard: bool = False
+    monitor_file: bool = False
     #: There is a dashboard of our name that isn't ours; only read before the first is drawn.
     foreign_dashboard: bool = False
 

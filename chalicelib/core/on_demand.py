@@ -54,5 +54,5 @@ def _open(record: RunRecord, seen: Observation) -> list[Fleet]:
     return [
         fleet
         for fleet in record.fleets
-        if fleet.fleet_id and fleet.fleet_id not in over and fleet.valid_until > seen.now
+        if fleet.fleet_id and fleet.fleet_id not in over and fleet.may_bring(seen.now)
     ]

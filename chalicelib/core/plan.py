@@ -152,6 +152,30 @@ class DeregisterInstance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DrainInstances:
+    """Take no new tasks; those that hold no job are stopped, protected ones finish."""
+
+    cluster: str
+    arns: tuple[str, ...]
+    instance_ids: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"let {len(self.arns)} machines finish and take no more jobs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivateInstances:
+    """Call back machines that were told to leave."""
+
+    cluster: str
+    arns: tuple[str, ...]
+    instance_ids: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"call back {len(self.arns)} machines"
+
+
+@dataclass(frozen=True, kw_only=True)
 class CreateLaunchTemplate:
     name: str
     data: Spec
@@ -190,6 +214,25 @@ class CancelFleet:
     def __str__(self) -> str:
         what = "but keep" if self.keep_machines else "and"
         return f"cancel fleet {self.fleet_id} {what} its machines"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelFleets:
+    fleet_ids: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"cancel {', '.join(self.fleet_ids)} and what they brought"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShrinkFleet:
+    """Lower what a `maintain` fleet keeps up; its machines stay until they are terminated."""
+
+    fleet_id: str
+    target: int
+
+    def __str__(self) -> str:
+        return f"lower the target of fleet {self.fleet_id} to {self.target} machines"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,6 +277,15 @@ class PutFile:
 
     def __str__(self) -> str:
         return f"write s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteFile:
+    bucket: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"delete s3://{self.bucket}/{self.key}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -353,15 +405,20 @@ Action = (
     | TagService
     | DeleteService
     | DeregisterInstance
+    | DrainInstances
+    | ActivateInstances
     | CreateLaunchTemplate
     | DeleteLaunchTemplate
     | RequestFleet
     | CancelFleet
+    | CancelFleets
+    | ShrinkFleet
     | TerminateInstances
     | PutDashboard
     | DeleteDashboard
     | DeleteAlarms
     | PutFile
+    | DeleteFile
     | ChangePhase
     | Remember
     | ResolveMissing

@@ -84,6 +84,17 @@ class Fleet(_Frozen):
     refusal: str = ""
     #: Never answered, and not wanted any more: its configuration was replaced.
     abandoned: bool = False
+    #: Cancelled by us: it brings no more machines.
+    closed: bool = False
+
+    @property
+    def type(self) -> str:
+        """`request` (one-time) or `maintain`."""
+        return str(self.request.get("Type", "request"))
+
+    def may_bring(self, now: datetime) -> bool:
+        """Whether machines may still come of it, as far as the record knows."""
+        return self.valid_until > now and not self.abandoned and not self.closed
 
     def abandon(self) -> Fleet:
         """Give up a request that was never answered."""
@@ -142,6 +153,8 @@ class RunRecord(_Frozen):
     #: From 15 minutes after the start, new machines are wanted one at a time.
     cheapest: bool = False
     started_at: datetime | None = None
+    #: When startCluster was last given.
+    asked_at: datetime | None = None
     #: An upper bound on machines below CLUSTER_MACHINES, and why.
     machine_limit: int | None = None
     limit_reason: str = ""
@@ -193,6 +206,10 @@ class RunRecord(_Frozen):
     def accepts(self) -> bool:
         """Whether a submission can still join this run."""
         return self.phase is Phase.OPEN or (self.phase is Phase.ENDING and self.outcome != STOPPED)
+
+    def watched(self, auto_monitor: bool) -> bool:
+        """Whether somebody scales and ends the run: AUTO_MONITOR, or a user with `monitor`."""
+        return auto_monitor or self.monitored
 
     def with_note(self, note: str) -> RunRecord:
         """The record with one more thing that the user should know."""

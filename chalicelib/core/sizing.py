@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from chalicelib.core.capacity import capacity
 from chalicelib.core.config import RunConfig
 from chalicelib.core.observation import InstanceView, Observation
 from chalicelib.core.run import RunRecord
@@ -192,28 +193,20 @@ def jobs_left(record: RunRecord, seen: Observation) -> int:
     return max(0, record.jobs - seen.progress.done - seen.progress.dead)
 
 
-def machines_coming(record: RunRecord, seen: Observation) -> int:
-    """Machines that are there, and those that open requests may still bring."""
-    over = {fleet.fleet_id for fleet in seen.fleets if fleet.over}
-    promised = (
-        fleet.before + fleet.machines
-        for fleet in record.fleets
-        if fleet.valid_until > seen.now and fleet.fleet_id not in over and not fleet.abandoned
-    )
-    return max(len(seen.instances), *promised, 0)
-
-
 def load_of(record: RunRecord, config: RunConfig, seen: Observation) -> Load:
     """The load of a run, as a tick sees it."""
     jobs = jobs_left(record, seen)
-    slots = config.slots_per_machine * len(seen.instances)
+    found = capacity(record, seen)
+    finishing = {host.instance_id for host in found.leaving if host.busy}
+    empty = {host.instance_id for host in found.leaving} - finishing
+    working = [view for view in seen.instances if view.works and view.instance_id not in empty]
+    slots = config.slots_per_machine * len(working)
     # Counts lag: no more jobs are held than there are slots, and what nobody holds waits.
     held = min(seen.queue.in_flight, slots) if seen.queue is not None else 0
     visible = seen.queue.visible if seen.queue is not None else 0
     limit = min(config.cluster_machines, record.machine_limit or config.cluster_machines)
     since = seen.now - (record.started_at or seen.now)
     known = seen.progress.seconds if seen.progress.timed >= ENOUGH_JOBS else None
-    there = {instance.instance_id for instance in seen.instances}
     return Load(
         jobs=jobs,
         waiting=min(jobs, max(visible, jobs - held)),
@@ -223,11 +216,9 @@ def load_of(record: RunRecord, config: RunConfig, seen: Observation) -> Load:
         tasks=config.tasks_per_machine,
         cores=config.docker_cores,
         stagger=float(config.seconds_to_start),
-        ages=tuple(_age(instance, seen.now) for instance in seen.instances),
-        coming=machines_coming(record, seen) - len(seen.instances),
-        draining=sum(
-            host.status == "DRAINING" and host.instance_id in there for host in seen.hosts or ()
-        ),
+        ages=tuple(_age(instance, seen.now) for instance in working),
+        coming=found.coming,
+        draining=len(finishing),
         failures=seen.progress.failures > 0,
     )
 

@@ -6,6 +6,7 @@ import hashlib
 from datetime import datetime, timedelta
 
 from chalicelib.core import keys, watch
+from chalicelib.core.capacity import capacity
 from chalicelib.core.compute import digest
 from chalicelib.core.config import RunConfig
 from chalicelib.core.fleet import (
@@ -31,7 +32,7 @@ from chalicelib.core.plan import (
     UpdateService,
 )
 from chalicelib.core.run import Fleet, RunRecord
-from chalicelib.core.sizing import load_of, machines_coming, machines_wanted
+from chalicelib.core.sizing import load_of, machines_wanted
 from chalicelib.core.user_data import ecs_config, user_data
 from chalicelib.settings import Settings
 
@@ -50,10 +51,24 @@ def missing_machines(record: RunRecord, config: RunConfig, seen: Observation) ->
     """Machines that are wanted, and that no fleet has made or may still make."""
     if not record.start or not record.queue_url or not record.task_definition or record.stuck:
         return 0
+    if not record.watched(config.auto_monitor) and _was_asked(record):
+        return 0
     if _just_failed(record, seen):
         return 0
-    load = load_of(record, config, seen)
-    return max(0, machines_wanted(load) - load.machines)
+    load, found = load_of(record, config, seen), capacity(record, seen)
+    # Those that we told to leave are called back first. And a machine that one look doesn't show
+    # may be there all the same: the next look tells.
+    unsure = max(0, seen.machines_before - sum(view.works for view in seen.instances))
+    return max(0, machines_wanted(load) - found.machines - len(found.revivable) - unsure)
+
+
+def _was_asked(record: RunRecord) -> bool:
+    """Whether machines were requested, since startCluster was last given: without a monitor,
+    that is the one time that they are."""
+    return any(
+        fleet.fleet_id and (record.asked_at is None or fleet.requested_at >= record.asked_at)
+        for fleet in record.fleets
+    )
 
 
 def _just_failed(record: RunRecord, seen: Observation) -> bool:
@@ -123,7 +138,7 @@ def _request(
         token=fleet_token(record.run_id, len(record.fleets) + 1),
         now=seen.now,
         tags=tags(app=record.app, run_id=record.run_id, deployment=record.deployment),
-        before=machines_coming(record, seen),
+        before=capacity(record, seen).machines,
         on_demand=on_demand_share(config, record, seen),
     )
     return RequestFleet(fleet=fleet)
@@ -135,8 +150,8 @@ def fleet_token(run_id: str, number: int) -> str:
 
 
 def _containers(record: RunRecord, config: RunConfig, seen: Observation) -> list[Action]:
-    """Containers for every machine that may be there; only raised here, lowered at the end."""
-    wanted = machines_coming(record, seen) * config.tasks_per_machine
+    """Containers for every machine that may be there; only raised here, lowered by scale-in."""
+    wanted = capacity(record, seen).machines * config.tasks_per_machine
     if seen.service is None or seen.service.status != "ACTIVE" or seen.service.desired >= wanted:
         return []
     names = Names.of(config)

@@ -8,18 +8,21 @@ instances before their cluster.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from chalicelib.core import keys
 from chalicelib.core.config import RunConfig
 from chalicelib.core.naming import Names
 from chalicelib.core.next_step import decide_next_step
 from chalicelib.core.observation import Observation, is_ours
 from chalicelib.core.plan import (
     Action,
-    CancelFleet,
+    CancelFleets,
     ChangePhase,
     DeleteAlarms,
     DeleteCluster,
     DeleteDashboard,
+    DeleteFile,
     DeleteLaunchTemplate,
     DeleteQueue,
     DeleteService,
@@ -40,42 +43,98 @@ def decide_teardown(record: RunRecord, config: RunConfig, seen: Observation) -> 
         *decide_next_step(record, config, seen),
         *_service(record, config, seen),
         *_machines(seen),
-        *_watch(config, seen),
+        *_dashboard(config, seen),
         *(DeleteLaunchTemplate(name=name) for name in seen.launch_templates),
         *(DeregisterTaskDefinition(arn=arn) for arn in seen.task_definitions),
     ]
-    machines_gone = _machines_gone(seen)
-    if machines_gone and seen.queue is not None and _ours(record, seen.queue.tags):
-        plan.append(DeleteQueue(name=config.sqs_queue_name, url=seen.queue.url))
-    cluster = seen.cluster
-    if (
-        machines_gone
-        and seen.service is None
-        and cluster is not None
-        and cluster.name != DEFAULT_CLUSTER
-        and cluster.unused
-        and _ours(record, cluster.tags)
-    ):
-        plan.append(DeleteCluster(name=cluster.name))
+    if seen.monitor_file:
+        plan.append(DeleteFile(bucket=config.aws_bucket, key=keys.monitor_file(record.app)))
+    if _machines_gone(seen):
+        plan += _last_things(record, config, seen)
     if not plan and not _still_ending(record, seen):
         plan.append(ChangePhase(phase=Phase.FINISHED, outcome=record.outcome))
     return tuple(plan)
+
+
+def without(seen: Observation, plan: Plan) -> Observation:
+    """What is left after a plan was done, as far as that is sure: machines and services go in
+    their own time, and are looked at again."""
+    fleets = {
+        name for action in plan if isinstance(action, CancelFleets) for name in action.fleet_ids
+    }
+    queues = {action.url for action in plan if isinstance(action, DeleteQueue)}
+    hosts = {action.arn for action in plan if isinstance(action, DeregisterInstance)}
+    tasks = {action.arn for action in plan if isinstance(action, DeregisterTaskDefinition)}
+    templates = {action.name for action in plan if isinstance(action, DeleteLaunchTemplate)}
+    alarms = {name for action in plan if isinstance(action, DeleteAlarms) for name in action.names}
+    kinds = {type(action) for action in plan}
+    return replace(
+        seen,
+        fleets=tuple(f for f in seen.fleets if f.fleet_id not in fleets),
+        queue=None if seen.queue is not None and seen.queue.url in queues else seen.queue,
+        hosts=seen.hosts and tuple(host for host in seen.hosts if host.arn not in hosts),
+        task_definitions=tuple(arn for arn in seen.task_definitions if arn not in tasks),
+        launch_templates=tuple(n for n in seen.launch_templates if n not in templates),
+        alarms=tuple(name for name in seen.alarms if name not in alarms),
+        dashboard=seen.dashboard and DeleteDashboard not in kinds,
+        monitor_file=seen.monitor_file and DeleteFile not in kinds,
+        cluster=None if DeleteCluster in kinds else seen.cluster,
+    )
 
 
 def _ours(record: RunRecord, tags: Mapping[str, str]) -> bool:
     return is_ours(tags, app=record.app, deployment=record.deployment)
 
 
+def _machines(seen: Observation) -> list[Action]:
+    plan: list[Action] = []
+    open_ = tuple(fleet.fleet_id for fleet in seen.fleets if not fleet.over)
+    if open_:
+        plan.append(CancelFleets(fleet_ids=open_))
+    running = tuple(i.instance_id for i in seen.instances if i.state != "shutting-down")
+    if running:
+        plan.append(TerminateInstances(instance_ids=running))
+    if not seen.instances:
+        # ECS forgets machines that are gone, but for those whose agent was silent.
+        plan += [DeregisterInstance(cluster=h.cluster, arn=h.arn) for h in seen.hosts or ()]
+    return plan
+
+
 def _service(record: RunRecord, config: RunConfig, seen: Observation) -> list[Action]:
+    """No containers any more; the service itself goes when no machine is left."""
     service = seen.service
     if service is None or not _ours(record, service.tags) or service.status == "DRAINING":
         return []
     names = Names.of(config)
-    plan: list[Action] = []
-    if service.desired > 0:
-        plan.append(UpdateService(cluster=names.cluster, service=names.service, desired=0))
     if _machines_gone(seen):
-        plan.append(DeleteService(cluster=names.cluster, service=names.service))
+        return [DeleteService(cluster=names.cluster, service=names.service)]
+    if service.desired > 0:
+        return [UpdateService(cluster=names.cluster, service=names.service, desired=0)]
+    return []
+
+
+def _dashboard(config: RunConfig, seen: Observation) -> list[Action]:
+    if not (seen.dashboard and config.clean_dashboard):
+        return []
+    return [DeleteDashboard(name=Names.of(config).dashboard)]
+
+
+def _last_things(record: RunRecord, config: RunConfig, seen: Observation) -> list[Action]:
+    """What machines read, made or stood in."""
+    plan: list[Action] = []
+    if seen.queue is not None and _ours(record, seen.queue.tags):
+        plan.append(DeleteQueue(name=config.sqs_queue_name, url=seen.queue.url))
+    if seen.alarms:
+        plan.append(DeleteAlarms(names=seen.alarms))
+    cluster = seen.cluster
+    if (
+        seen.service is None
+        and cluster is not None
+        and cluster.name != DEFAULT_CLUSTER
+        and cluster.unused
+        and _ours(record, cluster.tags)
+    ):
+        plan.append(DeleteCluster(name=cluster.name))
     return plan
 
 
@@ -83,28 +142,7 @@ def _machines_gone(seen: Observation) -> bool:
     return not seen.instances and not seen.hosts
 
 
-def _machines(seen: Observation) -> list[Action]:
-    plan: list[Action] = [
-        CancelFleet(fleet_id=fleet.fleet_id) for fleet in seen.fleets if not fleet.over
-    ]
-    running = tuple(i.instance_id for i in seen.instances if i.state != "shutting-down")
-    if running:
-        plan.append(TerminateInstances(instance_ids=running))
-    if not running:
-        plan += [DeregisterInstance(cluster=h.cluster, arn=h.arn) for h in seen.hosts or ()]
-    return plan
-
-
-def _watch(config: RunConfig, seen: Observation) -> list[Action]:
-    plan: list[Action] = []
-    if seen.alarms:
-        plan.append(DeleteAlarms(names=seen.alarms))
-    if seen.dashboard and config.clean_dashboard:
-        plan.append(DeleteDashboard(name=Names.of(config).dashboard))
-    return plan
-
-
 def _still_ending(record: RunRecord, seen: Observation) -> bool:
-    """Something of ours is on its way out; AWS takes a while."""
+    """Something of ours is on its way out, or wasn't looked at yet; AWS takes a while."""
     service_leaving = seen.service is not None and _ours(record, seen.service.tags)
-    return service_leaving or bool(seen.instances) or bool(seen.hosts)
+    return service_leaving or not _machines_gone(seen) or not seen.last_things

@@ -50,6 +50,7 @@ def start(
         return found.model_copy(
             update={
                 "start": True,
+                "asked_at": services.now(),
                 "fleet_file": fleet_file or found.fleet_file,
                 "fleets": fleets,
                 "notes": notes,

@@ -10,27 +10,34 @@ from datetime import datetime, timedelta
 from aws_lambda_powertools import Logger
 from pydantic import BaseModel, ConfigDict
 
-from chalicelib.aws import lease
+from chalicelib.aws import status as status_lease
 from chalicelib.aws.execute import Failure, execute
 from chalicelib.aws.log import bound
-from chalicelib.aws.observe import Memory, look
+from chalicelib.aws.observe import Memory, follow_up, look
 from chalicelib.aws.services import Services
-from chalicelib.core import keys
-from chalicelib.core.claim import Lease
+from chalicelib.aws.status import StatusLease
 from chalicelib.core.config import RunConfig, parse_keys
 from chalicelib.core.decide import decide
 from chalicelib.core.naming import app_of
 from chalicelib.core.next_step import outlook
 from chalicelib.core.observation import Observation
+from chalicelib.core.plan import ChangePhase, Note, Notify, Plan, Remember
 from chalicelib.core.run import Phase, RunRecord
 from chalicelib.core.sizing import jobs_left
+from chalicelib.core.teardown import without
 from chalicelib.errors import LeaseLostError, NotFoundError
 from chalicelib.operations.setup import converge
 
 log = Logger(service="cellfleet", child=True)
 
 #: Looks a tick takes at one run: each follows up what the last one made possible.
-_ROUNDS = 5
+_ROUNDS = 8
+#: Actions that change nothing but the run's record: no look has to follow.
+_RECORDED = (ChangePhase, Note, Notify, Remember)
+_DAMAGED = (
+    "the last status couldn't be read (somebody wrote into it?): counts were begun anew, and no "
+    "machine that is on its way out is called back"
+)
 
 
 class Status(BaseModel):
@@ -47,7 +54,11 @@ class Status(BaseModel):
     failures: int = 0
     waiting: int | None = None
     in_flight: int | None = None
+    #: Messages in the dead-letter queue, which other apps may share.
+    dead_letters: int | None = None
     machines: int = 0
+    #: Of those, on their way out: they finish their jobs and take no more.
+    leaving: int = 0
     containers: int = 0
     #: Jobs that ended a minute, of late, and when the run ends if that goes on; None if unknown.
     per_minute: float | None = None
@@ -76,68 +87,82 @@ def tick_run(services: Services, run_id: str) -> Status | None:
 
 
 def _alone(services: Services, run_id: str) -> Status | None:
-    fresh = Lease(owner=services.owner, expires_at=services.now())
-    held, _ = lease.take(services.store, keys.tick_lease(run_id), fresh, services.now)
-    if held is None:
+    lease = status_lease.take(services.store, run_id, services.owner, services.now)
+    if lease is None:
         return None
     try:
-        return _tick(services, run_id)
+        status = _tick(services, run_id, lease)
+    except LeaseLostError:
+        log.warning("this tick outlived its lease")
+        return None
     except Exception as error:
         log.exception("tick failed")
-        return _failed(services, run_id, error)
-    finally:
-        try:
-            held.release(held.value)
-        except LeaseLostError:
-            log.warning("this tick outlived its lease")
-
-
-def _tick(services: Services, run_id: str) -> Status | None:
+        status = _failed(services, run_id, lease, error)
     try:
-        record = services.runs.load(run_id)
+        lease.release(status.model_dump(mode="json") if status else None)
+    except LeaseLostError:
+        log.warning("this tick outlived its lease")
+    return status
+
+
+def _tick(services: Services, run_id: str, lease: StatusLease) -> Status | None:
+    last = _last(lease)
+    try:
+        held = services.runs.hold(run_id)
     except NotFoundError:
-        # Indexed, but nothing made yet: its set-up died, or is just being born.
-        return None
+        if last is None:  # indexed, but nothing made yet: its set-up died, or is just being born
+            return None
+        raise
+    record = held.record
     if record.phase is Phase.FINISHED:
         services.runs.forget(run_id)
         return None
     config = parse_keys(record.config, f"run {run_id}").config
-    last = _last(services, run_id)
-    before = last.memory if last else Memory()
-    # Only the first look counts as a reading; the others follow up on our own actions.
-    seen, memory = look(services, record, config, before)
+    seen, memory = look(services, record, config, last.memory if last else Memory())
     if record.phase is Phase.OPEN and record.start and not _is_set_up(record, seen):
         # Its set-up died half-way, or somebody deleted a part of it.
-        record = converge(services, record)
-        seen, _again = look(services, record, config, before)
+        converge(services, record)
+        record = held.reload()
+        seen, memory = follow_up(services, record, config, seen, memory)
     failures: tuple[Failure, ...] = ()
+    plan = decide(record, config, seen)
     for _ in range(_ROUNDS):
-        tried = {failure.action for failure in failures}
-        plan = tuple(a for a in decide(record, config, seen) if str(a) not in tried)
-        failures += execute(services, run_id, plan)
-        record = services.runs.load(run_id)
-        held_up = any(failure.blocking for failure in failures)
-        if not plan or held_up or record.phase is Phase.FINISHED:
+        if not plan:
             break
-        seen, _again = look(services, record, config, before)
+        failures += execute(services, run_id, plan, held=held, renew=lease.renew)
+        record, memory = held.record, memory.after(plan, services.now())
+        if any(failure.blocking for failure in failures) or record.phase is Phase.FINISHED:
+            break
+        tried = {failure.action for failure in failures}
+        # What follows from what we did; what changes by itself is looked at again.
+        seen = without(seen, plan)
+        plan = _untried(decide(record, config, seen), tried)
+        if not plan or not all(isinstance(action, _RECORDED) for action in plan):
+            seen, memory = follow_up(services, record, config, seen, memory)
+            plan = _untried(decide(record, config, seen), tried)
     status = _status(record, config, seen, memory, failures)
-    services.store.put(keys.run_status(run_id), status.model_dump_json(indent=1).encode())
-    return status
+    return status if not lease.damaged else _told(status, _DAMAGED)
+
+
+def _untried(plan: Plan, tried: set[str]) -> Plan:
+    return tuple(action for action in plan if str(action) not in tried)
 
 
 def _is_set_up(record: RunRecord, seen: Observation) -> bool:
     return bool(record.queue_url and record.task_definition and seen.queue and seen.service)
 
 
-def _last(services: Services, run_id: str) -> Status | None:
+def _last(lease: StatusLease) -> Status | None:
     """What the last tick wrote; None if there is nothing that can be read."""
-    stored = services.store.read(keys.run_status(run_id))
-    if stored is None:
-        return None
     try:
-        return Status.model_validate_json(stored.body)
+        return Status.model_validate(lease.found) if lease.found else None
     except ValueError:
+        lease.damaged = True
         return None
+
+
+def _told(status: Status, error: str) -> Status:
+    return status.model_copy(update={"errors": (error, *status.errors)})
 
 
 def _status(
@@ -157,7 +182,9 @@ def _status(
         failures=seen.progress.failures,
         waiting=seen.queue.visible if seen.queue else None,
         in_flight=seen.queue.in_flight if seen.queue else None,
+        dead_letters=memory.dead_letters,
         machines=len(seen.instances),
+        leaving=len(memory.leaving),
         containers=seen.service.running if seen.service else 0,
         per_minute=seen.progress.per_minute,
         expected_end=_expected_end(record, seen),
@@ -186,9 +213,7 @@ def _at_most(config: RunConfig, seen: Observation) -> float | None:
     return round(config.machine_price * len(seen.instances), 4)
 
 
-def _failed(services: Services, run_id: str, error: Exception) -> Status:
+def _failed(services: Services, run_id: str, lease: StatusLease, error: Exception) -> Status:
     """The last status with the error in it, so that the failure is seen."""
-    last = _last(services, run_id) or Status(run_id=run_id, phase=Phase.OPEN, at=services.now())
-    told = last.model_copy(update={"at": services.now(), "errors": (f"tick: {error}",)})
-    services.store.put(keys.run_status(run_id), told.model_dump_json(indent=1).encode())
-    return told
+    last = _last(lease) or Status(run_id=run_id, phase=Phase.OPEN, at=services.now())
+    return last.model_copy(update={"at": services.now(), "errors": (f"tick: {error}",)})

@@ -31,7 +31,9 @@ class Passing:
 
     def __call__(self) -> datetime:
         seen = self.world.wire.seen[self.start :]
-        ticked = {name for name in seen if name.startswith("PUT ") and name.endswith("/tick.json")}
+        ticked = {
+            name for name in seen if name.startswith("PUT ") and name.endswith("/status.json")
+        }
         return self.world.clock() + timedelta(minutes=len(ticked))
 
 
@@ -55,7 +57,7 @@ def ticked(run: Callable[[], object], world: World) -> list[str]:
     """The apps whose runs were ticked, in order, by what reached AWS."""
     start = len(world.wire.seen)
     run()
-    leases = [name for name in world.wire.seen[start:] if name.endswith("/tick.json")]
+    leases = [name for name in world.wire.seen[start:] if name.endswith("/status.json")]
     apps = [app_of(name.split("/runs/")[1].split("/")[0]) for name in leases]
     return list(dict.fromkeys(apps))
 

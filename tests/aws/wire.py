@@ -22,7 +22,7 @@ class Wire:
     `cut_after(n)`: the n-th request from now on, and all after it, are refused unheard, as if
     the process had died there. `lose_answer(n)`: the n-th request takes effect, but its answer
     is an error. `refuse(operation, code, message)`: that operation alone is answered with this
-    error. `mend()` makes all well.
+    error. `answer(operation, body)`: it is answered with this body. `mend()` makes all well.
     """
 
     def __init__(self) -> None:
@@ -33,6 +33,7 @@ class Wire:
         self._lose: int | None = None
         self._cut_at: tuple[str, int] | None = None
         self._refused: dict[str, bytes] = {}
+        self._answers: dict[str, bytes] = {}
 
     def wrap(self, app: Wsgi) -> Wsgi:
         def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -43,6 +44,9 @@ class Wire:
                 cut = self._cut is not None and self.requests > self._cut
                 lose = self._lose is not None and self.requests == self._lose
             refused = self._refused.get(_name(environ))
+            answer = self._answers.get(_name(environ))
+            if answer is not None and not cut:
+                return _reply(environ, start_response, "200 OK", answer)
             if cut or refused is not None:
                 return _refuse(environ, start_response, refused or REFUSED)
             if lose:
@@ -84,9 +88,14 @@ class Wire:
         with self._lock:
             return self._cut is not None and self.requests > self._cut
 
+    def answer(self, operation: str, body: dict[str, Any]) -> None:
+        """Answer one operation with this, unheard, until mended."""
+        with self._lock:
+            self._answers[operation] = json.dumps(body).encode()
+
     def mend(self) -> None:
         with self._lock:
-            self._refused = {}
+            self._refused, self._answers = {}, {}
             self._cut = self._lose = self._cut_at = None
 
 
@@ -98,10 +107,16 @@ def _name(environ: dict[str, Any]) -> str:
 def _refuse(
     environ: dict[str, Any], start_response: Callable[..., Any], body: bytes = REFUSED
 ) -> Iterable[bytes]:
+    return _reply(environ, start_response, "403 Forbidden", body)
+
+
+def _reply(
+    environ: dict[str, Any], start_response: Callable[..., Any], status: str, body: bytes
+) -> Iterable[bytes]:
     length = int(environ.get("CONTENT_LENGTH") or 0)
     environ["wsgi.input"].read(length)
     start_response(
-        "403 Forbidden",
+        status,
         [("Content-Type", "application/x-amz-json-1.0"), ("Content-Length", str(len(body)))],
     )
     return [body]

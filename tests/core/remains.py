@@ -53,6 +53,8 @@ FLEET_STATES = st.sampled_from(
 )
 SIGHTS = st.builds(
     seen,
+    remains=st.just(True),
+    last_things=st.just(True),
     queue=QUEUES,
     service=SERVICES,
     cluster=CLUSTERS,

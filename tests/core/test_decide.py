@@ -233,7 +233,7 @@ def test_from_set_up_to_nothing(worker: str) -> None:
     assert [world.queue, world.service, world.cluster] == [None] * 3
     assert world.dead_letter is not None
     assert world.log_groups == {"Screen": 60, "Screen_perInstance": 60}
-    assert len(world.files) == 2
+    assert list(world.files) == ["imaging-core/ecsconfigs/Screen_ecs.config"]
 
 
 def test_more_jobs_in_the_middle_of_the_end_bring_the_run_back() -> None:

@@ -63,7 +63,6 @@ def test_nothing_that_we_write_could_trigger_us_again() -> None:
         keys.live("Screen-1"),
         keys.run_record("Screen-1"),
         keys.run_status("Screen-1"),
-        keys.tick_lease("Screen-1"),
         keys.job_list("Screen-1", "5u8", 0),
         keys.monitor_file("Screen"),
         keys.ecs_config("Screen"),

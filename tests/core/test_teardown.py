@@ -12,7 +12,7 @@ from chalicelib.core.observation import (
 )
 from chalicelib.core.plan import ChangePhase
 from chalicelib.core.run import Phase
-from chalicelib.core.teardown import decide_teardown
+from chalicelib.core.teardown import decide_teardown, without
 from tests.core.factories import (
     config,
     seen,
@@ -83,7 +83,7 @@ def test_nothing_is_made_in_the_end(sight: Observation) -> None:
     assert kinds(decide_teardown(ending(), SETTINGS, sight)) <= {
         plan.UpdateService,
         plan.DeleteService,
-        plan.CancelFleet,
+        plan.CancelFleets,
         plan.TerminateInstances,
         plan.DeregisterInstance,
         plan.DeleteAlarms,
@@ -128,9 +128,30 @@ def test_machines_are_terminated_once_and_then_awaited() -> None:
 @pytest.mark.parametrize(("clean", "deleted"), [("True", True), ("False", False)])
 def test_the_dashboard_is_kept_if_the_user_wants_it(clean: str, deleted: bool) -> None:
     settings = config(CLEAN_DASHBOARD=clean)
-    sight = seen(queue=None, service=None, dashboard=True)
+    sight = seen(queue=None, service=None, dashboard=True, last_things=True)
     actions = decide_teardown(ending(), settings, sight)
     if deleted:
         assert actions == (plan.DeleteDashboard(name="Screen"),)
     else:
         assert kinds(actions) == {ChangePhase}
+
+
+def test_it_is_not_finished_before_all_was_looked_at() -> None:
+    assert decide_teardown(ending(), SETTINGS, seen(queue=None, service=None)) == ()
+
+
+@given(SIGHTS)
+def test_what_was_deleted_is_left_out_of_what_is_left(sight: Observation) -> None:
+    done = decide_teardown(ending(), SETTINGS, sight)
+    rest = decide_teardown(ending(), SETTINGS, without(sight, done))
+    # Machines and services go in their own time; nothing else is done twice.
+    slow = (plan.TerminateInstances, plan.DeleteService, plan.UpdateService, ChangePhase)
+    assert not [action for action in done if action in rest and not isinstance(action, slow)]
+    assert without(sight, ()) == sight
+
+
+def test_the_file_that_dcps_monitor_reads_goes() -> None:
+    sight = seen(queue=None, service=None, monitor_file=True, last_things=True)
+    [action] = decide_teardown(ending(), SETTINGS, sight)
+    bucket = SETTINGS.aws_bucket
+    assert action == plan.DeleteFile(bucket=bucket, key="monitors/ScreenSpotFleetRequestId.json")

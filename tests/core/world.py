@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from chalicelib.core import plan
+from chalicelib.core import keys, plan
 from chalicelib.core.config import RunConfig
 from chalicelib.core.decide import decide
 from chalicelib.core.naming import Names
@@ -30,6 +30,7 @@ from chalicelib.core.observation import (
 )
 from chalicelib.core.plan import Action, Plan
 from chalicelib.core.run import Fleet, Phase, RunRecord
+from chalicelib.core.scale_in import surplus
 from chalicelib.core.setup import decide_setup
 from chalicelib.core.start import fleet_plan, missing_machines, unsent
 from chalicelib.settings import Settings
@@ -77,6 +78,10 @@ class World:
     #: Machines that AWS has to give.
     capacity: int = 1_000_000
     container_instances: set[str] = field(default_factory=set)
+    #: Machines that take no new tasks, since when; and how many jobs each machine holds.
+    draining: dict[str, datetime] = field(default_factory=dict)
+    revived_at: datetime | None = None
+    busy: dict[str, int] = field(default_factory=dict)
     alarms: set[str] = field(default_factory=set)
     #: Machines that any look has seen.
     met: set[str] = field(default_factory=set)
@@ -121,7 +126,7 @@ class World:
             progress=self.progress,
             fleets=tuple(f for f in self.fleets.values() if lost or f.fleet_id in known),
             instances=tuple(
-                InstanceView(instance_id=name, state=state)
+                InstanceView(instance_id=name, state=state, fleet_id=name[2:].rpartition("-")[0])
                 for name, state in self.instances.items()
             )
             if self.record.fleets
@@ -131,8 +136,35 @@ class World:
         )
         if self.record.phase is Phase.TEARING_DOWN:
             return self._with_remains(seen)
+        seen = replace(
+            seen,
+            launched={name: count for name, count in self.launched.items() if count},
+            drained=frozenset(self.draining),
+            leaving_since=dict(self.draining),
+            revived_at=self.revived_at,
+        )
+        if self.draining or surplus(self.record, self.config, seen):
+            seen = replace(seen, hosts=self._hosts())
         due = missing_machines(self.record, self.config, seen) or unsent(self.record, self.now)
         return replace(seen, account=self._account()) if due else seen
+
+    def _hosts(self) -> tuple[HostView, ...]:
+        """A machine runs its tasks; one that is draining only those that hold a job."""
+        found = []
+        for arn in sorted(self.container_instances):
+            name = arn.removeprefix("container-instance/")
+            leaves = name in self.draining
+            tasks = min(1, self.busy.get(name, 0)) if leaves else self.config.tasks_per_machine
+            found.append(
+                HostView(
+                    cluster=self.names.cluster,
+                    arn=arn,
+                    instance_id=name,
+                    status="DRAINING" if leaves else "ACTIVE",
+                    running=tasks,
+                )
+            )
+        return tuple(found)
 
     def _account(self) -> Account:
         found = fleet_plan(self.record, self.config, self.account, ACCOUNT)
@@ -146,15 +178,12 @@ class World:
         watched = {self.names.instance_alarm(instance) for instance in self.met}
         return replace(
             seen,
+            remains=True,
+            last_things=True,
             cluster=self.cluster,
-            hosts=tuple(
-                HostView(
-                    cluster=self.names.cluster,
-                    arn=a,
-                    instance_id=a.removeprefix("container-instance/"),
-                )
-                for a in self.container_instances
-            ),
+            monitor_file=f"{self.config.aws_bucket}/{keys.monitor_file(self.record.app)}"
+            in self.files,
+            hosts=self._hosts(),
             task_definitions=tuple(self.task_definitions),
             launch_templates=tuple(self.templates),
             alarms=tuple(sorted(self.alarms & watched)) if self.record.worker == "dcp" else (),

@@ -194,14 +194,48 @@ def store(world: World, wanted: Fleet) -> Fleet:
 @carry_out.register(plan.CancelFleet)
 def _(action: plan.CancelFleet, world: World) -> None:
     view = world.fleets[action.fleet_id]
-    world.fleets[action.fleet_id] = replace(view, state="cancelled_terminating")
+    state = "cancelled_running" if action.keep_machines else "cancelled_terminating"
+    world.fleets[action.fleet_id] = replace(view, state=state)
+    if action.keep_machines:
+        return
     mine = [name for name in world.instances if name.startswith(f"i-{action.fleet_id}-")]
     _shut_down(world, mine)
+
+
+@carry_out.register(plan.CancelFleets)
+def _(action: plan.CancelFleets, world: World) -> None:
+    for name in action.fleet_ids:
+        carry_out(plan.CancelFleet(fleet_id=name), world)
+
+
+@carry_out.register(plan.ShrinkFleet)
+def _(action: plan.ShrinkFleet, world: World) -> None:
+    view = world.fleets[action.fleet_id]
+    assert world.requests[action.fleet_id].type == "maintain", "AWS refuses others"
+    assert action.target < view.target
+    world.fleets[action.fleet_id] = replace(view, target=action.target)
+
+
+@carry_out.register(plan.DrainInstances)
+def _(action: plan.DrainInstances, world: World) -> None:
+    for name in action.instance_ids:
+        assert name not in world.draining
+        assert f"container-instance/{name}" in world.container_instances
+        world.draining[name] = world.now
+
+
+@carry_out.register(plan.ActivateInstances)
+def _(action: plan.ActivateInstances, world: World) -> None:
+    world.revived_at = world.now
+    for name in action.instance_ids:
+        del world.draining[name]
 
 
 @carry_out.register(plan.TerminateInstances)
 def _(action: plan.TerminateInstances, world: World) -> None:
     assert action.instance_ids
+    if world.record.phase is Phase.OPEN:
+        assert not [n for n in action.instance_ids if world.busy.get(n)], "it holds a job"
     _shut_down(world, action.instance_ids)
 
 
@@ -230,6 +264,11 @@ def _(action: plan.DeleteAlarms, world: World) -> None:
 @carry_out.register(plan.PutFile)
 def _(action: plan.PutFile, world: World) -> None:
     world.files[f"{action.bucket}/{action.key}"] = action.body
+
+
+@carry_out.register(plan.DeleteFile)
+def _(action: plan.DeleteFile, world: World) -> None:
+    del world.files[f"{action.bucket}/{action.key}"]
 
 
 @carry_out.register(plan.ChangePhase)

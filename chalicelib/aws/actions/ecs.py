@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from chalicelib.aws.actions.rim import Rim, carry_out, gone_is_fine
 from chalicelib.core import plan
 from chalicelib.core.compute import ecs_tags
+from chalicelib.errors import CellFleetError
+
+#: UpdateContainerInstancesState takes at most this many container instances.
+_SET_AT_ONCE = 10
 
 
 @carry_out.register
@@ -75,3 +79,33 @@ def _(action: plan.DeregisterInstance, rim: Rim) -> None:
             cluster=action.cluster, containerInstance=action.arn, force=True
         )
     )
+
+
+@carry_out.register
+def _(action: plan.DrainInstances, rim: Rim) -> None:
+    _set_state(rim, action.cluster, action.arns, "DRAINING")
+
+
+@carry_out.register
+def _(action: plan.ActivateInstances, rim: Rim) -> None:
+    _set_state(rim, action.cluster, action.arns, "ACTIVE")
+
+
+def _set_state(
+    rim: Rim, cluster: str, arns: tuple[str, ...], status: Literal["ACTIVE", "DRAINING"]
+) -> None:
+    """All that can be set are set; those that are gone are fine. Raises CellFleetError."""
+    refused: list[str] = []
+    for start in range(0, len(arns), _SET_AT_ONCE):
+        answer = rim.aws.ecs.update_container_instances_state(
+            cluster=cluster,
+            containerInstances=list(arns[start : start + _SET_AT_ONCE]),
+            status=status,
+        )
+        refused += [
+            f"{failure.get('arn', '').rsplit('/', 1)[-1]}: {failure.get('reason', '')}"
+            for failure in answer.get("failures", [])
+            if failure.get("reason") != "MISSING"
+        ]
+    if refused:
+        raise CellFleetError(f"ECS left container instances as they are: {'; '.join(refused)}")

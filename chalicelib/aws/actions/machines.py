@@ -16,10 +16,15 @@ from chalicelib.core.run import Fleet, Phase, RunRecord
 #: EC2 knows the token, from a request with other contents.
 TOKEN_TAKEN = "IdempotentParameterMismatch"
 
+#: TerminateInstances takes at most this many ids; one that is gone for long spoils a call.
+_TERMINATED = 1_000
+
 
 @carry_out.register
 def _(action: plan.TerminateInstances, rim: Rim) -> None:
-    gone_is_fine(lambda: rim.aws.ec2.terminate_instances(InstanceIds=list(action.instance_ids)))
+    for start in range(0, len(action.instance_ids), _TERMINATED):
+        ids = list(action.instance_ids[start : start + _TERMINATED])
+        gone_is_fine(lambda ids=ids: rim.aws.ec2.terminate_instances(InstanceIds=ids))  # type: ignore[misc]
 
 
 @carry_out.register
@@ -59,7 +64,35 @@ def _(action: plan.RequestFleet, rim: Rim) -> None:
 @carry_out.register
 def _(action: plan.CancelFleet, rim: Rim) -> None:
     gone_is_fine(
-        lambda: fleet.cancel(rim.aws.ec2, action.fleet_id, keep_machines=action.keep_machines)
+        lambda: fleet.cancel(rim.aws.ec2, [action.fleet_id], keep_machines=action.keep_machines)
+    )
+    if action.keep_machines:  # the run goes on: it need not ask about this fleet any more
+        rim.change(lambda record: _closed(record, action.fleet_id))
+
+
+@carry_out.register
+def _(action: plan.CancelFleets, rim: Rim) -> None:
+    gone_is_fine(lambda: fleet.cancel(rim.aws.ec2, action.fleet_ids))
+
+
+@carry_out.register
+def _(action: plan.ShrinkFleet, rim: Rim) -> None:
+    # `default` instead of `noTermination` would take machines without looking who is busy.
+    rim.aws.ec2.modify_spot_fleet_request(
+        SpotFleetRequestId=action.fleet_id,
+        TargetCapacity=action.target,
+        ExcessCapacityTerminationPolicy="noTermination",
+    )
+
+
+def _closed(record: RunRecord, fleet_id: str) -> RunRecord:
+    return record.model_copy(
+        update={
+            "fleets": tuple(
+                f.model_copy(update={"closed": True}) if f.fleet_id == fleet_id else f
+                for f in record.fleets
+            )
+        }
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from chalicelib.aws.clients import Clients
 from chalicelib.aws.errors import AwsError, is_not_found
+from chalicelib.aws.runs import HeldRecord
 from chalicelib.aws.services import Services
 from chalicelib.core.run import RunRecord
 
@@ -15,9 +16,10 @@ from chalicelib.core.run import RunRecord
 class Rim:
     """What actions work on: the account's clients and one run's record."""
 
-    def __init__(self, services: Services, run_id: str):
+    def __init__(self, services: Services, run_id: str, held: HeldRecord | None = None):
         self.services = services
         self.run_id = run_id
+        self._held = held
 
     @property
     def aws(self) -> Clients:
@@ -25,7 +27,9 @@ class Rim:
 
     def change(self, change: Callable[[RunRecord], RunRecord | None]) -> RunRecord:
         """Change the run record by compare-and-swap."""
-        return self.services.runs.change(self.run_id, change)
+        if self._held is None:
+            self._held = self.services.runs.hold(self.run_id)
+        return self._held.change(change)
 
     def remember(self, fields: Mapping[str, Any]) -> None:
         """Set fields of the run record."""

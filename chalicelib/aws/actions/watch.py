@@ -43,3 +43,8 @@ def _(action: plan.CreateLogGroup, rim: Rim) -> None:
 @carry_out.register
 def _(action: plan.PutFile, rim: Rim) -> None:
     rim.aws.s3.put_object(Bucket=action.bucket, Key=action.key, Body=action.body.encode())
+
+
+@carry_out.register
+def _(action: plan.DeleteFile, rim: Rim) -> None:
+    gone_is_fine(lambda: rim.aws.s3.delete_object(Bucket=action.bucket, Key=action.key))
