@@ -216,7 +216,7 @@ def _with_ailments(
 ) -> tuple[Observation, Memory]:
     if record.stuck:
         names = fleet.launch_templates(services.clients.ec2, record.run_id)
-        return replace(seen, launch_templates=names), memory
+        return replace(seen, launch_templates=names, ailments=()), memory
     evidence = read_evidence(services.clients, record, config, seen)
     ailments = examine(record, config, seen, evidence, memory.ailments)
     return replace(seen, ailments=ailments), memory.model_copy(update={"ailments": ailments})

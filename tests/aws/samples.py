@@ -15,6 +15,7 @@ def config_keys(app: str = "App", **changes: Any) -> dict[str, Any]:
         "CLUSTER_MACHINES": 3,
         "TASKS_PER_MACHINE": 1,
         "DOCKER_CORES": 2,
+        "SECONDS_TO_START": 1,
         "CPU_SHARES": 2048,
         "MEMORY": 7000,
         "MACHINE_TYPE": ["m5.xlarge"],

@@ -19,8 +19,13 @@ from tests.aws.samples import config_keys, job_file
 from tests.aws.test_submit import send_event, upload
 from tests.aws.test_tick import status_of
 
-#: One job a machine, so that sizing asks for one machine each.
-ONE_EACH = {"DOCKER_CORES": 1, "CPU_SHARES": 1024, "CLUSTER_MACHINES": 4}
+#: One long job a machine, so that sizing asks for one machine each.
+ONE_EACH = {
+    "DOCKER_CORES": 1,
+    "CPU_SHARES": 1024,
+    "CLUSTER_MACHINES": 4,
+    "SQS_MESSAGE_VISIBILITY": 3600,
+}
 
 
 def launch(world: World, jobs: int = 4, **keys: Any) -> str:
@@ -143,7 +148,7 @@ def test_a_run_sheds_its_machines_as_its_work_runs_out(world: World) -> None:
 
 
 def test_a_machine_that_never_registers_is_replaced(world: World) -> None:
-    run_id = launch(world, 40, SQS_MESSAGE_VISIBILITY=3600)
+    run_id = launch(world, 40)
     names = instance_ids(world, run_id)
     for name in names[1:]:
         register(world, name, run_id=run_id, tasks=1)
