@@ -126,10 +126,9 @@ new_mark() { # of any worker, since the last look
   [ -n "$before" ]
 }
 
-quiet_by_the_clock() { # seconds since the mark, between 0 and the time since boot
+quiet_by_the_clock() { # seconds since the mark, at most since boot
   at=$(stat -c %Y "$shared/@ALIVE@" 2> /dev/null) || at=0
   age=$(($(date +%s) - at))
-  [ "$age" -lt 0 ] && age=0
   [ "$age" -gt "$now" ] && age=$now
   echo "$age"
 }
@@ -181,7 +180,7 @@ life() {
     last=0 # boot is a sign of life
     [ "$kind" = dcp ] || last=$((now - $(quiet_by_the_clock)))
   fi
-  [ "$last" -gt "$now" ] && last=$now
+  [ "$last" -gt "$now" ] && last=$now # the clock was set back, or /run outlived a boot
 
   new_mark && last=$now
   first=$(recall first)

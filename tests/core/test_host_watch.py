@@ -121,12 +121,22 @@ def test_a_clock_that_is_set_changes_nothing_for_a_busy_machine(
     assert machine.off_after() == QUARTER
 
 
-def test_a_clock_set_right_before_the_first_look_gives_no_more_than_the_time_since_boot(
-    machine: Machine,
+@pytest.mark.parametrize(("step", "left"), [(7 * 86400, 13 * MINUTE), (-7 * 86400, QUARTER)])
+def test_a_clock_set_right_before_the_first_look_neither_kills_nor_keeps_it(
+    step: int, left: int, machine: Machine
 ) -> None:
     machine.wait(2 * MINUTE)
-    machine.set_clock(7 * 86400)
-    assert machine.off_after(every=MINUTE) == 13 * MINUTE
+    machine.set_clock(step)
+    assert machine.off_after(every=MINUTE) == left
+
+
+def test_a_memory_that_outlives_a_reboot_keeps_it_no_longer(machine: Machine) -> None:
+    work(machine, minutes=3)
+    machine.wait(10 * 3600 - 3 * MINUTE)
+    machine.sign()
+    machine.look()
+    machine.wait(-10 * 3600)
+    assert machine.off_after() == QUARTER
 
 
 # --- what can be lost on the machine -------------------------------------------------------------
