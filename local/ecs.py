@@ -130,6 +130,15 @@ class EcsStandIn:
                 for machine in self._machines.values()
             }
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is on its way: no machine goes down, no task is being stopped."""
+        with self._lock:
+            self.step()
+            machines = self._machines.values()
+            stopping = (task.stopping for machine in machines for task in machine.tasks)
+            return not any(machine.gone for machine in machines) and not any(stopping)
+
     # --- task protection, for the agent's endpoint -----------------------------------------
 
     def protect(self, task: str, minutes: float) -> str | None:

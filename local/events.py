@@ -13,6 +13,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -71,7 +72,9 @@ class _Invocation:
 class Dispatcher:
     """Delivers events to a Chalice app's handlers on threads of its own.
 
-    `retry_seconds`: the pauses before the second and the third try (AWS: 60 and 120).
+    `seconds_per_tick` is how long a minute of a schedule takes: what is due each hour comes after
+    sixty of them. `retry_seconds`: the pauses before the second and the third try (AWS: 60 and
+    120).
     """
 
     def __init__(
@@ -91,6 +94,8 @@ class Dispatcher:
         self._handlers: dict[str, Handler] = {}
         self._queue: queue.SimpleQueue[_Invocation | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
+        self._minutes: dict[str, float] = {}
+        self._on_time = threading.Lock()
         self._threads = [
             threading.Thread(target=self._work, name=f"lambda-{number}", daemon=True)
             for number in range(concurrency)
@@ -111,9 +116,10 @@ class Dispatcher:
                 buckets.setdefault(source.bucket, []).append(_notification(source, arn))
             elif isinstance(source, ScheduledEventConfig):
                 self._handlers[source.name] = app.handler_map[source.name]
+                self._minutes[source.name] = minutes(source)
                 thread = threading.Thread(
                     target=self._tick,
-                    args=(source.name, self._seconds_per_tick * minutes(source)),
+                    args=(source.name,),
                     name=f"{source.name}-rule",
                     daemon=True,
                 )
@@ -182,13 +188,30 @@ class Dispatcher:
             again.daemon = True
             again.start()
 
-    def _tick(self, function: str, pause: float) -> None:
-        while not self._stopping.wait(pause):
-            try:
-                self._invoke(_Invocation(function, json.dumps(self._scheduled_event(function))))
-            except Exception as error:
-                log.exception("%s failed; the next one comes", function)
-                self.failures.append(Failure(function, "", error))
+    def _tick(self, function: str) -> None:
+        while not self._stopping.wait(self._seconds_per_tick * self._minutes[function]):
+            with self._on_time:
+                try:
+                    self._on_schedule(function)
+                except Exception as error:
+                    log.exception("%s failed; the next one comes", function)
+                    self.failures.append(Failure(function, "", error))
+
+    def _on_schedule(self, function: str) -> None:
+        self._invoke(_Invocation(function, json.dumps(self._scheduled_event(function))))
+
+    @contextmanager
+    def by_hand(self) -> Iterator[Callable[[], None]]:
+        """Inside, nothing comes on schedule; the value is a function that makes a minute pass:
+        what is due each minute is invoked once, and may raise. For tests that count ticks."""
+
+        def tick() -> None:
+            for function, minutes_between in self._minutes.items():
+                if minutes_between == 1:
+                    self._on_schedule(function)
+
+        with self._on_time:
+            yield tick
 
     def _invoke(self, invocation: _Invocation) -> None:
         handler = self._handlers.get(invocation.function)

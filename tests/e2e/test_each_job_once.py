@@ -12,12 +12,10 @@ from threading import Event
 from typing import Any
 
 import pytest
-from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.sqs.models import sqs_backends
 
 from local.events import LambdaContext
 from local.serve import project_app
-from tests.e2e.outside import Outside
+from tests.e2e.outside import Outside, end_leases
 from tests.e2e.plates import StandIn, config, job_file, made_up_plate, made_up_result
 
 pytestmark = pytest.mark.timeout(900)
@@ -128,9 +126,3 @@ def child_of(pid: int) -> int:
     """The worker that a container's first process has started."""
     (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return int(child)
-
-
-def end_leases(queue: str) -> None:
-    """Let the time pass after which SQS hands out what killed workers had."""
-    for message in sqs_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].queues[queue]._messages:
-        message.visible_at = 0.0
