@@ -106,6 +106,8 @@ def _missing(record: RunRecord, seen: Observation) -> Plan:
     SQS moves a message to the dead letters by itself when it was taken too often, for example
     by workers that were killed; or somebody purged the queue. Twice they are sent again.
     """
+    if is_over(record, seen):
+        return ()  # and only waits for somebody to watch
     waited = record.resent_at is None or seen.now - record.resent_at >= EMPTY_FOR
     if record.worker == "dcp" or not record.closed or not _is_empty(seen) or not waited:
         return ()

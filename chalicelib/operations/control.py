@@ -15,7 +15,7 @@ from chalicelib.core.health import restarted
 from chalicelib.core.observation import is_ours
 from chalicelib.core.plan import PurgeQueue
 from chalicelib.core.run import STOPPED, Phase, RunRecord
-from chalicelib.errors import ConflictError, NotFoundError
+from chalicelib.errors import ConflictError, NotFoundError, NotReadyError
 from chalicelib.operations.tick import Status, tick_run
 
 
@@ -30,7 +30,10 @@ def live_run(services: Services, app: str) -> RunRecord:
 def start(
     services: Services, app: str, fleet_file: Mapping[str, Any] | None, *, source: str = ""
 ) -> Status | None:
-    """Want machines for the jobs there are, from now on; the first are requested at once."""
+    """Want machines for the jobs there are, from now on; the first are requested at once.
+
+    Raises NotReadyError for a run that is being removed: what waits begins in the next one.
+    """
     record = live_run(services, app)
     config = parse_keys(record.config, record.run_id).config
     told: tuple[str, ...] = ()
@@ -38,6 +41,11 @@ def start(
         told = from_file(fleet_file, config, source=source or "fleet file").warnings
 
     def want(found: RunRecord) -> RunRecord:
+        if not found.accepts:
+            raise NotReadyError(
+                f"the run {found.run_id} is being removed. A job file that waits begins in a run "
+                "of its own soon: start the cluster again then"
+            )
         requested = any(fleet.fleet_id for fleet in found.fleets) and not found.stuck
         changed = fleet_file is not None and found.fleet_file != fleet_file
         if changed and requested:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def do(history: History, act: Act) -> None:
     """Do it, now."""
-    history.last_act = max(history.world.time.now, act.until)
+    history.last_act = max(history.last_act, history.world.time.now, act.until)
     if act.what.startswith("delete "):
         _DELETIONS[act.what.removeprefix("delete ")](history)
     else:
@@ -44,7 +44,21 @@ def stop(history: History, tries: int = 5) -> None:
 def watch(history: History) -> None:
     """`run.py monitor`: the run may end from now on."""
     app = history.scenario.app
-    history.invoke("watch", lambda services: control.watch(services, app, cheapest=False))
+    if history.invoke("watch", lambda services: control.watch(services, app, cheapest=False)):
+        history.last_act = max(history.last_act, history.world.time.now)
+
+
+def look_after(history: History) -> None:
+    """The user reads the status now and then: a fleet that was given up is started again, twice,
+    and then the run is stopped."""
+    for record in history.records():
+        if record.stuck and record.phase == "open":
+            history.patience -= 1
+            history.last_act = max(history.last_act, history.world.time.now)
+            if history.patience > 0:
+                history.start()
+            else:
+                stop(history)
 
 
 def _purge(history: History) -> None:

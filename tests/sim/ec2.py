@@ -54,6 +54,7 @@ class Fleet:
     request: dict[str, Any]
     tags: dict[str, str]
     valid_until: float
+    created: datetime
     state: str = "active"
     target: int = 0
     launched: int = 0
@@ -69,6 +70,7 @@ class Template:
     name: str
     data: dict[str, Any]
     tags: dict[str, str]
+    created: datetime
 
 
 class EC2:
@@ -115,7 +117,12 @@ class EC2:
                 "Launch template name already in use.",
             )
         tags = {k: v for spec in TagSpecifications for k, v in from_tags(spec["Tags"]).items()}
-        self.templates[LaunchTemplateName] = Template(LaunchTemplateName, LaunchTemplateData, tags)
+        self.templates[LaunchTemplateName] = Template(
+            LaunchTemplateName,
+            LaunchTemplateData,
+            tags,
+            self._world.time.moment().replace(microsecond=0),
+        )
         return {"LaunchTemplate": self._template(self.templates[LaunchTemplateName])}
 
     def describe_launch_templates(
@@ -131,7 +138,7 @@ class EC2:
         found = [
             template
             for template in self.templates.values()
-            if _by_tags(template.tags, Filters)
+            if _by_tags(template.tags, Filters, name=template.name)
             and (LaunchTemplateNames is None or template.name in LaunchTemplateNames)
         ]
         page, answer = self._world.paged(found, NextToken, MaxResults, "NextToken")
@@ -143,7 +150,11 @@ class EC2:
         return {"LaunchTemplate": self._template(self.templates.pop(LaunchTemplateName))}
 
     def _template(self, template: Template) -> dict[str, Any]:
-        return {"LaunchTemplateName": template.name, "Tags": to_tags(template.tags)}
+        return {
+            "LaunchTemplateName": template.name,
+            "CreateTime": template.created,
+            "Tags": to_tags(template.tags),
+        }
 
     # --- spot fleets -----------------------------------------------------------------------------
 
@@ -174,6 +185,7 @@ class EC2:
                 for k, v in from_tags(spec["Tags"]).items()
             },
             self._world.time.now + (until - now).total_seconds(),
+            now.replace(microsecond=0),
             target=request["TargetCapacity"],
         )
         return {"SpotFleetRequestId": fleet_id}
@@ -204,6 +216,7 @@ class EC2:
             "SpotFleetRequestState": fleet.state,
             "ActivityStatus": "fulfilled" if full else "pending_fulfillment",
             "SpotFleetRequestConfig": {**fleet.request, "TargetCapacity": fleet.target},
+            "CreateTime": fleet.created,
             "Tags": to_tags(fleet.tags),
         }
 
@@ -282,7 +295,7 @@ class EC2:
             machine
             for machine in self.machines.values()
             if (machine.ended is None or now - machine.ended < _REMEMBERED)
-            and _by_tags(machine.tags, Filters, state=machine.state)
+            and _by_tags(machine.tags, Filters, state=machine.state, name=machine.instance_id)
             and (InstanceIds is None or machine.instance_id in InstanceIds)
         ]
         page, answer = self._world.paged(found, NextToken, MaxResults, "NextToken")
@@ -389,22 +402,16 @@ def _instance(machine: Machine) -> dict[str, Any]:
 
 
 def _by_tags(
-    tags: dict[str, str], filters: list[dict[str, Any]] | None, *, state: str = ""
+    tags: dict[str, str], filters: list[dict[str, Any]] | None, *, name: str, state: str = ""
 ) -> bool:
-    for item in filters or []:
-        name = item["Name"]
-        if name == "instance-state-name":
-            found: str | None = state
-        elif name == "tag-key":
-            if not set(item["Values"]) & set(tags):
-                return False
-            continue
-        else:
-            assert name.startswith("tag:"), name
-            found = tags.get(name.removeprefix("tag:"))
-        if found not in item["Values"]:
-            return False
-    return True
+    fields = {
+        "instance-state-name": state,
+        "instance-id": name,
+        "launch-template-name": name,
+        **{f"tag:{key}": value for key, value in tags.items()},
+    }
+    assert all(f["Name"] in fields or f["Name"].startswith("tag:") for f in filters or [])
+    return all(fields.get(item["Name"]) in item["Values"] for item in filters or [])
 
 
 def _no_template(name: str) -> Exception:

@@ -34,6 +34,7 @@ class Cluster:
 class TaskDefinition:
     arn: str
     spec: dict[str, Any]
+    registered: datetime
     status: str = "ACTIVE"
 
 
@@ -183,7 +184,7 @@ class ECS:
         self._revisions[family] = self._revisions.get(family, 0) + 1
         arn = f"{ARN}:task-definition/{family}:{self._revisions[family]}"
         spec = {"family": family, "containerDefinitions": containerDefinitions, "tags": tags}
-        self.definitions[arn] = TaskDefinition(arn, spec)
+        self.definitions[arn] = TaskDefinition(arn, spec, self._world.time.moment())
         return {"taskDefinition": {"taskDefinitionArn": arn, "family": family}}
 
     def deregister_task_definition(self, taskDefinition: str) -> dict[str, Any]:
@@ -196,7 +197,11 @@ class ECS:
     ) -> dict[str, Any]:
         found = self._definition(taskDefinition)
         return {
-            "taskDefinition": {"taskDefinitionArn": found.arn, "status": found.status},
+            "taskDefinition": {
+                "taskDefinitionArn": found.arn,
+                "status": found.status,
+                "registeredAt": found.registered,
+            },
             "tags": list(found.spec["tags"]),
         }
 

@@ -19,7 +19,7 @@ from tests.sim.faults import Call, Kind
 if TYPE_CHECKING:
     from tests.sim.world import World
 
-SERVICES = ("s3", "sqs", "ecs", "ec2", "logs", "cloudwatch", "ssm", "sts", "sns")
+SERVICES = ("s3", "sqs", "ecs", "ec2", "logs", "cloudwatch", "ssm", "sts", "sns", "tagging")
 #: Seconds that a call takes.
 LATENCY = 0.02
 
@@ -30,6 +30,8 @@ PAGES = {
     "list_tasks": ("nextToken", "nextToken", "maxResults"),
     "list_services": ("nextToken", "nextToken", "maxResults"),
     "list_task_definitions": ("nextToken", "nextToken", "maxResults"),
+    "describe_alarms": ("NextToken", "NextToken", "MaxRecords"),
+    "get_resources": ("PaginationToken", "PaginationToken", "ResourcesPerPage"),
     "describe_export_tasks": ("nextToken", "nextToken", "limit"),
     "describe_log_groups": ("nextToken", "nextToken", "limit"),
     "describe_instances": ("NextToken", "NextToken", "MaxResults"),

@@ -14,13 +14,13 @@ from tests.sim.ecs import Cluster, Host, Service, TaskDefinition
 from tests.sim.sqs import Message, Queue
 from tests.sim.timeline import BEGINNING
 from tests.sim.watch import Dashboard
-from tests.sim.world import STATE, World
+from tests.sim.world import World
 
 #: Names that begin, end or continue like App's.
 ALIKE = ("App2", "MyApp", "AppQueue", "App_", "app")
-#: Another app of this deployment, this app of another deployment, and somebody without tags.
+#: Another deployment's, an app of our very name among them, and somebody without tags.
 OWNERS: tuple[dict[str, str], ...] = (
-    tags(app="App2", run_id="App2-20260301T1100000000", deployment=STATE),
+    tags(app="App2", run_id="App2-20260301T1100000000", deployment="somebody-elses"),
     tags(app="App", run_id="App-20260301T1100000000", deployment="somebody-elses"),
     {},
 )
@@ -45,12 +45,20 @@ def settle(world: World) -> None:
         world.cloudwatch.alarms[f"{name}_i-0{number}"] = {}
         arn = f"arn:aws:ecs:us-east-1:1:task-definition/{name}Task:7"
         ecs.definitions[arn] = TaskDefinition(
-            arn, {"family": f"{name}Task", "containerDefinitions": [], "tags": _ecs(owner)}
+            arn,
+            {"family": f"{name}Task", "containerDefinitions": [], "tags": _ecs(owner)},
+            BEGINNING,
         )
         ecs.services["lab", f"{name}Service"] = Service(
-            f"arn:service/lab/{name}Service", "lab", f"{name}Service", 0, arn, [], _ecs(owner)
+            f"arn:aws:ecs:us-east-1:1:service/lab/{name}Service",
+            "lab",
+            f"{name}Service",
+            0,
+            arn,
+            [],
+            _ecs(owner),
         )
-        ec2.templates[f"{name}Worker"] = Template(f"{name}Worker", {}, dict(owner))
+        ec2.templates[f"{name}Worker"] = Template(f"{name}Worker", {}, dict(owner), BEGINNING)
         ec2.fleets[f"sfr-foreign-{number}"] = _fleet(f"sfr-foreign-{number}", owner)
         machine = Machine(
             f"i-foreign{number}",
@@ -62,7 +70,7 @@ def settle(world: World) -> None:
             0.0,
         )
         ec2.machines[machine.instance_id] = machine
-        host = f"arn:container-instance/lab/foreign{number}"
+        host = f"arn:aws:ecs:us-east-1:1:container-instance/lab/foreign{number}"
         ecs.hosts[host] = Host(host, "lab", machine, {}, BEGINNING)
     world.logs.groups["App_others"] = 0
     _untagged(world)
@@ -72,14 +80,14 @@ def _untagged(world: World) -> None:
     """What DCP left under our very names, where we can do with it: a revision of the family."""
     arn = "arn:aws:ecs:us-east-1:1:task-definition/AppTask:3"
     spec: dict[str, Any] = {"family": "AppTask", "containerDefinitions": [], "tags": []}
-    world.ecs.definitions[arn] = TaskDefinition(arn, spec)
+    world.ecs.definitions[arn] = TaskDefinition(arn, spec, BEGINNING)
     world.cloudwatch.alarms["App_i-0deadbeef"] = {}
     world.cloudwatch.alarms["ApproximateNumberOfMessagesVisibleisZero_App"] = {}
 
 
 def _fleet(fleet_id: str, owner: dict[str, str]) -> Fleet:
     request = {"ClientToken": fleet_id, "TargetCapacity": 1, "Type": "maintain"}
-    return Fleet(fleet_id, request, dict(owner), 1e9, target=1, launched=1)
+    return Fleet(fleet_id, request, dict(owner), 1e9, BEGINNING, target=1, launched=1)
 
 
 def portrait(world: World) -> dict[str, Any]:

@@ -16,11 +16,13 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from chalicelib.aws.services import Services
+from chalicelib.contract import submission_id
 from chalicelib.core.config import parse_keys
 from chalicelib.core.run import RunRecord
 from chalicelib.errors import CellFleetError
 from chalicelib.handlers.monitor import tick
 from chalicelib.handlers.submit import on_job_file
+from chalicelib.handlers.sweep import sweep
 from chalicelib.operations import control
 from chalicelib.operations.setup import set_up
 from chalicelib.operations.submit import Upload as Submitted
@@ -33,11 +35,13 @@ from tests.sim.errors import Death
 from tests.sim.faults import Call, Faults, Kind
 from tests.sim.leftovers import leftovers
 from tests.sim.scenario import Scenario, Upload
-from tests.sim.timeline import MINUTE
+from tests.sim.timeline import HOUR, MINUTE
 from tests.sim.world import STATE, World
 
 #: A Lambda's time.
 _TIMEOUT = timedelta(minutes=15)
+#: After how long, in seconds, a user types a command again that didn't work.
+PATIENCE = 40.0
 #: How long after the end the world is watched on, to see that nothing comes back.
 _AFTERWARDS = 5 * MINUTE
 
@@ -71,6 +75,7 @@ class Sent:
     version: str
     etag: str
     jobs: int
+    number: int
 
 
 @dataclass
@@ -101,6 +106,8 @@ class History:
     #: When nothing was left for the first time since; None: something still is.
     clean_at: float | None = None
     stopped: bool = False
+    #: How often the user starts a run again whose fleet was given up.
+    patience: int = 3
     #: What was found wrong while it went on.
     offences: list[str] = field(default_factory=list)
 
@@ -123,16 +130,14 @@ class History:
             self._plan()
             time, scenario = self.world.time, self.scenario
             limit = scenario.limit + sum(end - begin for begin, end in scenario.ticks.off)
-            busy_until = max([upload.at for upload in scenario.uploads]) + 2 * MINUTE
-            busy_until = max([busy_until, *(max(a.at, a.until) for a in scenario.acts)])
-            busy_until = max([busy_until, *(storm.end for storm in scenario.storms)])
+            quiet = max([act.at for act in (*scenario.uploads, *scenario.acts)]) + _AFTERWARDS
             while time.now < limit:
                 time.pass_time(MINUTE)
-                if not self._is_over() or time.now < busy_until:
+                if not self._is_over():
                     self.clean_at = None
                 elif self.clean_at is None:
                     self.clean_at = time.now
-                elif time.now - self.clean_at >= _AFTERWARDS and not self._exporting():
+                elif time.now > max(self.clean_at + _AFTERWARDS, quiet) and not self._exporting():
                     break
         return self
 
@@ -140,21 +145,34 @@ class History:
         time, scenario = self.world.time, self.scenario
         if scenario.typed:
             time.at(1.0, self._set_up)
-        for number, upload in enumerate(scenario.uploads):
-            time.at(upload.at, lambda n=number, u=upload: self._upload(n, u))  # type: ignore[misc]
+        else:
+            self._plan_uploads()
         for act in scenario.acts:
             time.at(act.at, lambda a=act: acts.do(self, a))  # type: ignore[misc]
         if scenario.config["AUTO_MONITOR"] != "True":
             # Nobody watches but the user, who comes back after the work.
             time.every(30 * MINUTE, lambda: acts.watch(self))
+        time.every(20 * MINUTE, lambda: acts.look_after(self))
         time.after(MINUTE, self._schedule)
+        time.every(HOUR, lambda: self.invoke("sweep", sweep))
+
+    def _plan_uploads(self) -> None:
+        for number, upload in enumerate(self.scenario.uploads):
+            when = max(upload.at, self.world.time.now)
+            self.world.time.at(when, lambda n=number, u=upload: self._upload(n, u))  # type: ignore[misc]
 
     def _is_over(self) -> bool:
         """Nothing is live, nothing waits, nothing is left."""
         bucket = self.world.s3.buckets[STATE]
-        if bucket.below("live/") or bucket.below("runs/pending/"):
+        if bucket.below("live/") or bucket.below("runs/pending/") or not self._taken():
             return False
         return not leftovers(self)
+
+    def _taken(self) -> bool:
+        """Every job file has a claim: whose events are lost, a sweep finds."""
+        return len(self.sent) == len(self.scenario.uploads) and all(
+            self.claim(sent) is not None for sent in self.sent
+        )
 
     def _exporting(self) -> bool:
         """Logs may follow a run's end."""
@@ -181,17 +199,26 @@ class History:
 
     # --- the user --------------------------------------------------------------------------------
 
-    def _set_up(self, tries: int = 5) -> None:
+    def _set_up(self) -> None:
+        """Typed until it works; only then are job files sent."""
         parsed = parse_keys(self.scenario.config, "config.py")
-        done = self.invoke("setup", lambda services: set_up(services, parsed))
-        if not done and tries:
-            self.world.time.after(40.0, lambda: self._set_up(tries - 1))
+        if self.invoke("setup", lambda services: set_up(services, parsed)):
+            self._plan_uploads()
+        else:
+            self.world.time.after(PATIENCE, self._set_up)
 
-    def start(self, tries: int = 5) -> None:
+    def start(self) -> bool:
         app = self.scenario.app
-        done = self.invoke("start", lambda services: control.start(services, app, None))
-        if not done and tries:
-            self.world.time.after(40.0, lambda: self.start(tries - 1))
+        return self.invoke("start", lambda services: control.start(services, app, None))
+
+    def _start_for(self, sent: Sent) -> None:
+        """Typed until it works, once the job file has found its run; not if it never will."""
+        claim = self.claim(sent)
+        taken = claim is not None and claim["state"] in ("closed", "refused")
+        run = next((r for r in self.records() if claim and r.run_id == claim["run_id"]), None)
+        gone_by = taken and (run is None or run.start or run.phase == "finished")
+        if not gone_by and not (taken and self.start()):
+            self.world.time.after(PATIENCE, lambda: self._start_for(sent))
 
     def _upload(self, number: int, upload: Upload) -> None:
         typed, app = self.scenario.typed, self.scenario.app
@@ -200,12 +227,12 @@ class History:
         key = f"submitted/{app}/{number}.json" if typed else f"jobs/{app}/plate {number}.json"
         written = self.world.s3.write(STATE, key, body)
         version = written.version if self.world.laws.versioned else ""
-        self.sent.append(Sent(key, version, written.etag.strip('"'), upload.jobs))
+        sent = Sent(key, version, written.etag.strip('"'), upload.jobs, number)
+        self.sent.append(sent)
         if typed:
-            self._type_submit(self.sent[-1], f"{number}")
-            return
-        for delay in upload.events:
-            self.world.time.after(delay, lambda: self._deliver(self.sent[number], 2))
+            self._type_submit(sent)
+        for delay in () if typed else upload.events:
+            self.world.time.after(delay, lambda: self._deliver(sent, 2))
 
     def _deliver(self, sent: Sent, retries: int) -> None:
         """S3's event, delivered again when the Lambda fails."""
@@ -217,21 +244,20 @@ class History:
         if not done and retries:
             self.world.time.after(MINUTE, lambda: self._deliver(sent, retries - 1))
 
-    def _type_submit(self, sent: Sent, name: str, tries: int = 5) -> None:
+    def _type_submit(self, sent: Sent) -> None:
         upload = Submitted(
             app=self.scenario.app,
-            name=name,
+            name=str(sent.number),
             bucket=STATE,
             key=sent.key,
             version=sent.version,
             sequencer=sent.etag,
             start=False,
         )
-        done = self.invoke("submit", lambda services: submit(services, upload))
-        if not done and tries:
-            self.world.time.after(40.0, lambda: self._type_submit(sent, name, tries - 1))
+        if self.invoke("submit", lambda services: submit(services, upload)):
+            self.world.time.after(10.0, lambda: self._start_for(sent))
         else:
-            self.world.time.after(10.0, self.start)
+            self.world.time.after(PATIENCE, lambda: self._type_submit(sent))
 
     # --- processes -------------------------------------------------------------------------------
 
@@ -283,6 +309,17 @@ class History:
             return json.loads(body) if body is not None else None
         except ValueError:
             return None
+
+    def claim(self, sent: Sent) -> Any:
+        """The claim of a job file, under whichever name it was taken: an event names it by a
+        number that only the event knows, and a sweep by its ETag."""
+        for number in (sent.version, f"0{sent.key}", sent.etag):
+            if number:
+                name = submission_id(STATE, sent.key, number)
+                found = self.read(f"apps/{self.scenario.app}/submissions/{name}.json")
+                if found is not None:
+                    return {"name": name, **found}
+        return None
 
     def moment_to_seconds(self, moment: datetime) -> float:
         return (moment - self.world.time.moment()).total_seconds() + self.world.time.now

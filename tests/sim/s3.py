@@ -141,7 +141,10 @@ class S3:
         StartAfter: str = "",
         ContinuationToken: str = "",
         MaxKeys: int = 1000,
+        Delimiter: str = "",
     ) -> dict[str, Any]:
+        if Delimiter:
+            return self._folders(Bucket, Prefix, Delimiter, ContinuationToken)
         keys = self._bucket(Bucket).below(Prefix)
         first = bisect_right(keys, ContinuationToken or StartAfter)
         size = min(MaxKeys, self._world.laws.page)
@@ -160,6 +163,20 @@ class S3:
                 for key in page
             ]
         if more:
+            answer["NextContinuationToken"] = page[-1]
+        return answer
+
+    def _folders(self, bucket: str, prefix: str, delimiter: str, after: str) -> dict[str, Any]:
+        """The listing of a folder's folders: what is right below the prefix, up to the delimiter."""
+        below = (key.removeprefix(prefix) for key in self._bucket(bucket).below(prefix))
+        heads = sorted({name.partition(delimiter)[0] for name in below if delimiter in name})
+        found = [f"{prefix}{head}{delimiter}" for head in heads]
+        found = [name for name in found if name > after]
+        page = found[: self._world.laws.page]
+        answer: dict[str, Any] = {"KeyCount": len(page), "Name": bucket}
+        if page:
+            answer["CommonPrefixes"] = [{"Prefix": name} for name in page]
+        if len(page) < len(found):
             answer["NextContinuationToken"] = page[-1]
         return answer
 

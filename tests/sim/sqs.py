@@ -56,6 +56,8 @@ class SQS:
         self._world = world
         self.queues: dict[str, Queue] = {}
         self._deleted: dict[str, float] = {}
+        #: When a message went for good, done or dead, for the last time.
+        self.settled = 0.0
         self._number = count(1)
         world.time.every(SAMPLED, self._sample)
 
@@ -79,6 +81,7 @@ class SQS:
                 continue
             if limit and message.receives >= limit:
                 del queue.messages[number]
+                self.settled = now
                 if dead in self.queues:
                     self.queues[dead].messages[number] = Message(message.body, now)
                 continue
@@ -104,6 +107,7 @@ class SQS:
         if message is None or message.receipt != receipt:
             return False
         del queue.messages[number]
+        self.settled = self._world.time.now
         return True
 
     def of(self, name: str) -> Queue:
@@ -215,7 +219,8 @@ class SQS:
         """Counts as they were a while ago; now and then, of no sense at all."""
         world = self._world
         laws, chance = world.laws, world.chance
-        if laws.flap and not world.faults.over and chance.random() < laws.flap:
+        if world.time.now < laws.flapping and chance.random() < laws.flap:
+            world.faults.last = world.time.now
             return (0, 0) if chance.random() < 0.7 else (len(queue.messages) + 3, 0)
         oldest = world.time.now - chance.uniform(0, laws.count_lag)
         past = [sample for sample in queue.samples if sample[0] >= oldest]

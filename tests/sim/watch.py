@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,8 @@ class Dashboard:
 
 
 class CloudWatch:
-    def __init__(self, _world: World):
+    def __init__(self, world: World):
+        self._world = world
         self.dashboards: dict[str, Dashboard] = {}
         self.alarms: dict[str, dict[str, str]] = {}
 
@@ -54,13 +56,24 @@ class CloudWatch:
             del self.dashboards[name]
         return {}
 
-    def describe_alarms(self, AlarmNames: list[str]) -> dict[str, Any]:
+    def describe_alarms(
+        self,
+        AlarmNames: list[str] | None = None,
+        AlarmNamePrefix: str = "",
+        AlarmTypes: list[str] | None = None,
+        MaxRecords: int = 50,
+        NextToken: str = "",
+    ) -> dict[str, Any]:
         # All alarms are described where no name is given: nobody may ask for that.
-        assert 1 <= len(AlarmNames) <= 100
-        return {
-            "MetricAlarms": [{"AlarmName": n} for n in AlarmNames if n in self.alarms],
-            "CompositeAlarms": [],
-        }
+        assert bool(AlarmNames) != bool(AlarmNamePrefix)
+        assert len(AlarmNames or ()) <= 100
+        if AlarmNames:
+            found = [name for name in AlarmNames if name in self.alarms]
+        else:
+            found = sorted(name for name in self.alarms if name.startswith(AlarmNamePrefix))
+        page, answer = self._world.paged(found, NextToken, MaxRecords, "NextToken")
+        alarms = [{"AlarmName": name} for name in page]
+        return {"MetricAlarms": alarms, "CompositeAlarms": [], **answer}
 
     def delete_alarms(self, AlarmNames: list[str]) -> dict[str, Any]:
         assert 1 <= len(AlarmNames) <= 100
@@ -180,6 +193,44 @@ class SNS:
         assert "\n" not in Subject
         self.sent.append((TopicArn, Subject, Message))
         return {"MessageId": f"notice-{len(self.sent)}"}
+
+
+class Tagging:
+    """The resource groups tagging API: what carries a tag, of the services that it knows."""
+
+    def __init__(self, world: World):
+        self._world = world
+
+    def get_resources(
+        self,
+        TagFilters: list[dict[str, Any]],
+        ResourcesPerPage: int = 100,
+        PaginationToken: str = "",
+    ) -> dict[str, Any]:
+        (wanted,) = TagFilters
+        found = [
+            {"ResourceARN": arn, "Tags": to_tags(tags)}
+            for arn, tags in self._all()
+            if tags.get(wanted["Key"]) in wanted["Values"]
+        ]
+        page, more = self._world.paged(found, PaginationToken, ResourcesPerPage, "PaginationToken")
+        return {"ResourceTagMappingList": page, **more}
+
+    def _all(self) -> Iterator[tuple[str, dict[str, str]]]:
+        ecs = self._world.ecs
+        for queue in self._world.sqs.queues.values():
+            yield queue.arn, queue.tags
+        for cluster in ecs.clusters.values():
+            yield f"arn:aws:ecs:us-east-1:{ACCOUNT}:cluster/{cluster.name}", _small(cluster.tags)
+        for service in ecs.services.values():
+            if service.status != "INACTIVE":
+                yield service.arn, _small(service.tags)
+        for definition in ecs.definitions.values():  # deregistered ones keep their tags
+            yield definition.arn, _small(definition.spec["tags"])
+
+
+def _small(tags: list[dict[str, str]]) -> dict[str, str]:
+    return {tag["key"]: tag["value"] for tag in tags}
 
 
 class SSM:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from chalicelib import contract
@@ -55,6 +55,7 @@ class Task:
         self.over = False
         self.reason = ""
         self.exit_code: int | None = None
+        self.ended: datetime | None = None
         definition = world.ecs.definitions[service.task_definition]
         (container,) = definition.spec["containerDefinitions"]
         self.environment = {e["name"]: e["value"] for e in container["environment"]}
@@ -113,6 +114,7 @@ class Task:
         if self.over:
             return
         self.over, self.reason, self.exit_code, self.status = True, why, code, "STOPPED"
+        self.ended = self.world.time.moment()
         for slot in self.slots:
             slot.job = None
         self.world.ecs.scheduler.ended(self)
@@ -121,7 +123,9 @@ class Task:
         container: dict[str, Any] = {"name": self.environment["APP_NAME"]}
         if self.exit_code is not None:
             container["exitCode"] = self.exit_code
+        stopped = {"stoppedAt": self.ended} if self.ended else {}
         return {
+            **stopped,
             "taskArn": self.arn,
             "lastStatus": self.status,
             "group": f"service:{self.service.name}",

@@ -17,7 +17,7 @@ from tests.sim.faults import Call, Faults
 from tests.sim.s3 import S3
 from tests.sim.sqs import SQS
 from tests.sim.timeline import HOUR, MINUTE, Timeline
-from tests.sim.watch import SNS, SSM, STS, CloudWatch, Logs
+from tests.sim.watch import SNS, SSM, STS, CloudWatch, Logs, Tagging
 
 T = TypeVar("T")
 
@@ -62,6 +62,7 @@ class Laws:
     #: Counts of queues may be so old; with the chance `flap`, a reading is nonsense.
     count_lag: float = 45
     flap: float = 0.0
+    flapping: float = HOUR
     delete_lag: float = 40
     late_ledger: float = 0.0
     #: Clocks of machines are so wrong at most, and those of Lambdas.
@@ -105,6 +106,7 @@ class World:
         self.ssm = SSM(self)
         self.sts = STS(self)
         self.sns = SNS(self)
+        self.tagging = Tagging(self)
         for bucket in (STATE, IMAGES):
             self.s3.make(bucket, versioned=laws.versioned)
         #: Jobs that DCP's workers finished: they keep no ledger.

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
+from botocore.exceptions import ClientError
+
 from chalicelib.aws.actions.rim import Rim, carry_out, gone_is_fine
+from chalicelib.aws.errors import code
 from chalicelib.core import plan
 from chalicelib.core.compute import ecs_tags
 from chalicelib.errors import CellFleetError
@@ -40,7 +45,8 @@ def _(action: plan.DeregisterTaskDefinition, rim: Rim) -> None:
 
 @carry_out.register
 def _(action: plan.CreateService, rim: Rim) -> None:
-    rim.aws.ecs.create_service(**action.spec)
+    with _live_definition(rim):
+        rim.aws.ecs.create_service(**action.spec)
 
 
 @carry_out.register
@@ -52,7 +58,19 @@ def _(action: plan.UpdateService, rim: Rim) -> None:
         changes["taskDefinition"] = action.task_definition
     if action.constraints:
         changes["placementConstraints"] = list(action.constraints)
-    rim.aws.ecs.update_service(cluster=action.cluster, service=action.service, **changes)
+    with _live_definition(rim):
+        rim.aws.ecs.update_service(cluster=action.cluster, service=action.service, **changes)
+
+
+@contextmanager
+def _live_definition(rim: Rim) -> Iterator[None]:
+    """A task definition that somebody deregistered is forgotten: the next round registers anew."""
+    try:
+        yield
+    except ClientError as error:
+        if code(error) == "ClientException" and "inactive" in str(error):
+            rim.remember({"task_definition": "", "task_digest": ""})
+        raise
 
 
 @carry_out.register
