@@ -165,7 +165,11 @@ def _fleets(
         )
     )
     lost = record.stuck and any(not f.fleet_id for f in record.fleets)
-    return fleet.look_at_fleets(services.clients.ec2, asked, lost_of=record.run_id if lost else "")
+    # Those that an earlier look of this tick found over aren't asked for again, and stay over.
+    over = tuple(view for view in seen.fleets if view.over)
+    return over + fleet.look_at_fleets(
+        services.clients.ec2, asked, lost_of=record.run_id if lost else ""
+    )
 
 
 def _should_look_at_hosts(

@@ -42,6 +42,8 @@ class Machine:
     #: The last sign of life that a worker left on the host, or the boot.
     alive: float = 0.0
     spot: bool = True
+    #: Spot takes it back in two minutes.
+    noticed: bool = False
 
     @property
     def there(self) -> bool:

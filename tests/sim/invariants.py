@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CLEAN_WITHIN = 15 * MINUTE
 #: Calls of one invocation, beside what its machines, jobs and runs take.
 CALLS = 150
+#: The most fleets that a run may request, beside one for each machine that it loses.
+REQUESTS = 40
 
 
 def broken(history: History) -> list[str]:
@@ -171,7 +173,7 @@ def boundless(history: History) -> Iterator[str]:
         if done.calls > (CALLS + 10 * done.machines + 30 * len(history.sent)) * pages:
             yield f"a {done.entry} at {done.at:.0f} s took {done.calls} calls"
     for record in history.records():
-        if len(record.fleets) > 40:
+        if len(record.fleets) > REQUESTS + history.world.lost_machines[record.run_id]:
             yield f"{record.run_id} requested {len(record.fleets)} fleets"
         if len(record.to_json()) > 300_000:
             yield f"{record.run_id}: its record has {len(record.to_json())} bytes"

@@ -25,6 +25,8 @@ T = TypeVar("T")
 STATE, IMAGES = "imaging-core-cellfleet", "imaging-core"
 #: The host powers itself off so long after the last sign of life, in seconds.
 DEAD_MAN = 15 * MINUTE
+#: From then on no machine is lost by bad luck: a job longer than machines live would never end.
+CALM = 5 * HOUR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +118,8 @@ class World:
         self.witness: Callable[[Call, Any], None] | None = None
         #: The most machines that each run had at once.
         self.most_machines: Counter[str] = Counter()
+        #: How many machines each run lost by bad luck.
+        self.lost_machines: Counter[str] = Counter()
         #: Workers that the control plane stopped at work, while their run was open.
         self.disturbed: list[str] = []
         self._fates: dict[str, Fate] = {}
@@ -125,7 +129,8 @@ class World:
 
     def machine_was_launched(self, machine: Machine) -> None:
         run = machine.tags.get(TAG_RUN, "")
-        there = sum(m.tags.get(TAG_RUN) == run for m in self.ec2.there())
+        # One that spot takes back has two minutes left; its replacement may come meanwhile.
+        there = sum(m.tags.get(TAG_RUN) == run and not m.noticed for m in self.ec2.there())
         self.most_machines[run] = max(self.most_machines[run], there)
 
     def machine_boots(self, machine: Machine) -> None:
@@ -140,7 +145,7 @@ class World:
             self.time.after(when, lambda: self.interrupt(machine))
         if laws.vanishing:
             when = chance.expovariate(laws.vanishing) * HOUR
-            self.time.after(when, lambda: self.ec2.terminate(machine))
+            self.time.after(when, lambda: self.vanish(machine))
 
     def control_plane_ends(self, machine: Machine) -> None:
         """Was it at work, in a run that goes on?"""
@@ -153,14 +158,22 @@ class World:
 
     def interrupt(self, machine: Machine) -> None:
         """A spot notice: two minutes are left. The agent drains, the host tells the workers."""
-        if machine.state != "running" or self.faults.over:
+        if machine.state != "running" or self.time.now > CALM:
             return
+        machine.noticed = True
+        self.lost_machines[machine.tags.get(TAG_RUN, "")] += 1
         host = self.ecs.host_of(machine)
         if host is not None:
             host.status = "DRAINING"
         for task in [task for task in self.ecs.tasks if task.machine is machine]:
             task.stop("spot notice")
         self.time.after(120, lambda: self.ec2.terminate(machine))
+
+    def vanish(self, machine: Machine) -> None:
+        """Gone without a word."""
+        if machine.there and self.time.now <= CALM:
+            self.lost_machines[machine.tags.get(TAG_RUN, "")] += 1
+            self.ec2.terminate(machine)
 
     def _dead_man(self, machine: Machine) -> None:
         if machine.state != "running":
