@@ -64,26 +64,31 @@ def outstanding(fleet: Fleet, record: RunRecord, seen: Observation) -> int:
     """How many machines an open request may still bring."""
     if not fleet.fleet_id:
         return fleet.machines
-    there = launched(record, seen.instances).get(fleet.fleet_id, 0)
     if fleet.type == MAINTAIN:
+        # It replaces what leaves by itself, as soon as that is gone.
+        leaving = {host.instance_id for host in seen.hosts or () if host.status == DRAINING}
+        staying = (view for view in seen.instances if view.instance_id not in leaving)
         targets = {view.fleet_id: view.target for view in seen.fleets}
-        return max(0, targets.get(fleet.fleet_id, fleet.machines) - there)
+        target = targets.get(fleet.fleet_id, fleet.machines)
+        return max(0, target - launched(record, staying).get(fleet.fleet_id, 0))
+    there = launched(record, seen.instances).get(fleet.fleet_id, 0)
     return max(0, fleet.machines - max(there, seen.launched.get(fleet.fleet_id, 0)))
 
 
 def launched(record: RunRecord, instances: Iterable[InstanceView]) -> Mapping[str, int]:
     """How many of these machines each fleet brought.
 
-    A machine that doesn't say which fleet it is of counts for the oldest that still lacks some.
+    A machine that doesn't say which fleet it is of counts for the oldest that still lacks some;
+    one of a fleet that the record has lost, for none.
     """
     known = [fleet for fleet in record.fleets if fleet.fleet_id]
     counts = Counter[str]()
     strays = 0
     for instance in instances:
-        if any(instance.fleet_id == fleet.fleet_id for fleet in known):
-            counts[instance.fleet_id] += 1
-        else:
+        if not instance.fleet_id:
             strays += 1
+        elif any(instance.fleet_id == fleet.fleet_id for fleet in known):
+            counts[instance.fleet_id] += 1
     for fleet in known:
         taken = min(strays, max(0, fleet.machines - counts[fleet.fleet_id]))
         counts[fleet.fleet_id] += taken

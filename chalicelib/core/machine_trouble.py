@@ -91,6 +91,12 @@ _RULES = (
         f"account. Leave ImageId out to use the current ECS image, or {_FILE}",
     ),
     _Rule(
+        "template",
+        FATAL,
+        r"InvalidLaunchTemplate|launch template",
+        "somebody deleted the run's launch template. Run startCluster again, which makes it anew",
+    ),
+    _Rule(
         "subnet",
         FATAL,
         r"InvalidSubnet|subnet ID '[^']*' does not exist|Subnet: \S+ cannot be used"

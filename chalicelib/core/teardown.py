@@ -68,8 +68,13 @@ def without(seen: Observation, plan: Plan) -> Observation:
     templates = {action.name for action in plan if isinstance(action, DeleteLaunchTemplate)}
     alarms = {name for action in plan if isinstance(action, DeleteAlarms) for name in action.names}
     kinds = {type(action) for action in plan}
+    service = seen.service
+    for action in plan:
+        if isinstance(action, UpdateService) and action.desired is not None and service is not None:
+            service = replace(service, desired=action.desired)
     return replace(
         seen,
+        service=service,
         fleets=tuple(f for f in seen.fleets if f.fleet_id not in fleets),
         queue=None if seen.queue is not None and seen.queue.url in queues else seen.queue,
         hosts=seen.hosts and tuple(host for host in seen.hosts if host.arn not in hosts),

@@ -363,6 +363,10 @@ class EC2:
         name = fleet.request["LaunchTemplateConfigs"][0]["LaunchTemplateSpecification"]
         template = self.templates.get(name["LaunchTemplateName"])
         if template is None:
+            told = "The specified launch template does not exist"
+            if not any(event[3] == told for event in fleet.history):
+                kind, sub = "error", "spotFleetRequestConfigurationInvalid"
+                fleet.history.append((world.time.moment(), kind, sub, told))
             return
         fleet.launched += 1
         self._made += 1
