@@ -26,6 +26,7 @@ from chalicelib.errors import (
     NotReadyError,
     Problem,
 )
+from chalicelib.operations.recover import recover
 
 #: Queue, then containers, then service: each round does what the last one made possible.
 _ROUNDS = 8
@@ -77,7 +78,11 @@ def set_up(
         )
 
     fresh_id = new_run_id(config.app_name, services.now(), services.owner)
-    record = services.runs.open(config.app_name, make, fresh_id)
+
+    def begin(run_id: str) -> RunRecord:
+        return make(run_id) if run_id == fresh_id else recover(services, make(run_id))
+
+    record = services.runs.open(config.app_name, begin, fresh_id)
     record = _in_step(services, record, make(record.run_id))
     services.store.put(
         keys.app_config(config.app_name), json.dumps(config.to_keys(), indent=1).encode()

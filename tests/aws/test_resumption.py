@@ -9,6 +9,7 @@ import pytest
 
 from chalicelib.aws import send
 from chalicelib.aws.errors import AwsError
+from chalicelib.core import keys
 from chalicelib.core.claim import LEASE
 from chalicelib.core.config import parse_keys
 from chalicelib.core.run import Phase
@@ -19,7 +20,7 @@ from chalicelib.operations import control
 from chalicelib.operations.resume import resume_all
 from chalicelib.operations.setup import set_up
 from chalicelib.operations.tick import tick_run
-from tests.aws.conftest import World
+from tests.aws.conftest import BUCKET, World
 from tests.aws.samples import config_keys, job_file
 from tests.aws.test_submit import KEY, event, send_event, upload, wells
 from tests.aws.test_tick import finish_jobs, remains
@@ -232,3 +233,19 @@ def test_a_bad_fleet_file_can_be_replaced_by_a_good_one(world: World) -> None:
     assert status.errors == ()
     (fleet,) = world.client("ec2").describe_spot_fleet_requests()["SpotFleetRequestConfigs"]
     assert fleet["SpotFleetRequestState"] == "active"
+
+
+def test_a_run_whose_record_was_lost_gets_its_job_files_back_from_their_claims(
+    world: World,
+) -> None:
+    first = send_event(world, upload(world, job_file(4, config=config_keys())))
+    world.client("s3").delete_object(Bucket=BUCKET, Key=keys.run_record(first.run_id))
+
+    again = job_file(2, config=config_keys(), output="project/again")
+    second = send_event(world, upload(world, again, "jobs/App/again.json"))
+    assert second.run_id == first.run_id, "messages and machines bear this id"
+    record = world.process().runs.load(first.run_id)
+    jobs = {name: (found.jobs, found.closed) for name, found in record.submissions.items()}
+    assert jobs == {first.submission: (4, True), second.submission: (2, True)}
+    assert "was lost and made anew" in " ".join(record.notes)
+    assert len(world.messages("AppQueue")) == 6
