@@ -30,12 +30,15 @@ def dashboard_tags(cloudwatch: CloudWatchClient, name: str) -> dict[str, str] | 
 
 
 def existing_alarms(cloudwatch: CloudWatchClient, names: Iterable[str]) -> tuple[str, ...]:
-    """Which of these alarms there are."""
+    """Which of these alarms there are. A page holds fewer than were asked for, if not told."""
     wanted = list(names)
     found: list[str] = []
+    pages = cloudwatch.get_paginator("describe_alarms")
     for start in range(0, len(wanted), ALARMS):
-        answer = cloudwatch.describe_alarms(AlarmNames=wanted[start : start + ALARMS])
-        found += [alarm["AlarmName"] for alarm in answer["MetricAlarms"]]
+        for page in pages.paginate(
+            AlarmNames=wanted[start : start + ALARMS], PaginationConfig={"PageSize": ALARMS}
+        ):
+            found += [alarm["AlarmName"] for alarm in page["MetricAlarms"]]
     return tuple(found)
 
 

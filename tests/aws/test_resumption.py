@@ -242,7 +242,7 @@ def test_a_run_whose_record_was_lost_gets_its_job_files_back_from_their_claims(
     world.client("s3").delete_object(Bucket=BUCKET, Key=keys.run_record(first.run_id))
 
     again = job_file(2, config=config_keys(), output="project/again")
-    second = send_event(world, upload(world, again, "jobs/App/again.json"))
+    second = send_event(world, upload(world, again, "jobs/App/again.json"), "second")
     assert second.run_id == first.run_id, "messages and machines bear this id"
     record = world.process().runs.load(first.run_id)
     jobs = {name: (found.jobs, found.closed) for name, found in record.submissions.items()}

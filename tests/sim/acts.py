@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from chalicelib.core.run import RunRecord
+from chalicelib.core.run import EarlyStop, RunRecord
 from chalicelib.operations import control
 from tests.sim.leftovers import ours_ecs, ours_tags
 from tests.sim.world import STATE
@@ -50,8 +50,11 @@ def watch(history: History) -> None:
 
 def look_after(history: History) -> None:
     """The user reads the status now and then: a fleet that was given up is started again, twice,
-    and then the run is stopped."""
+    and then the run is stopped; so is one whose jobs all fail alike."""
     for record in history.records():
+        if record.early_stop is EarlyStop.LIMITED and record.phase == "open":
+            history.last_act = max(history.last_act, history.world.time.now)
+            stop(history)
         if record.stuck and record.phase == "open":
             history.patience -= 1
             history.last_act = max(history.last_act, history.world.time.now)
