@@ -1,4 +1,5 @@
-"""What moto's CloudWatch lacks for our use: it forgets the tags of dashboards."""
+"""What moto's CloudWatch lacks for our use: it forgets the tags of dashboards, and gives all alarms
+on one page."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,11 +9,15 @@ from moto.cloudwatch.responses import CloudWatchResponse as Response
 
 from local.patching import Patches
 
+#: Alarms on a page, if the caller doesn't say.
+_PAGE = 50
+
 
 def install(patches: Patches) -> None:
     """Replace what differs."""
     patches.replace(Response, "put_dashboard", _put_dashboard)
     patches.replace(Backend, "delete_dashboards", _delete_dashboards)
+    patches.replace(Response, "describe_alarms", _describe_alarms)
 
 
 def _put_dashboard(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,3 +42,17 @@ def _delete_dashboards(original: Callable[..., Any]) -> Callable[..., Any]:
         return answer
 
     return delete_dashboards
+
+
+def _describe_alarms(original: Callable[..., Any]) -> Callable[..., Any]:
+    def describe_alarms(response: Response) -> Any:
+        answer = original(response)
+        size = int(response._get_param("MaxRecords") or _PAGE)
+        start = int(response._get_param("NextToken") or 0)
+        found = answer.result["MetricAlarms"]
+        answer.result["MetricAlarms"] = found[start : start + size]
+        if len(found) > start + size:
+            answer.result["NextToken"] = str(start + size)
+        return answer
+
+    return describe_alarms

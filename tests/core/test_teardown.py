@@ -16,6 +16,7 @@ from chalicelib.core.teardown import decide_teardown, without
 from tests.core.factories import (
     config,
     seen,
+    service,
 )
 from tests.core.remains import (
     SETTINGS,
@@ -145,9 +146,22 @@ def test_what_was_deleted_is_left_out_of_what_is_left(sight: Observation) -> Non
     done = decide_teardown(ending(), SETTINGS, sight)
     rest = decide_teardown(ending(), SETTINGS, without(sight, done))
     # Machines and services go in their own time; nothing else is done twice.
-    slow = (plan.TerminateInstances, plan.DeleteService, plan.UpdateService, ChangePhase)
+    slow = (plan.TerminateInstances, plan.DeleteService, ChangePhase)
     assert not [action for action in done if action in rest and not isinstance(action, slow)]
     assert without(sight, ()) == sight
+
+
+def test_a_service_is_asked_to_stop_once_and_its_end_awaited() -> None:
+    machine = InstanceView(instance_id="i-1", state="shutting-down")
+    sight = seen(service=service(desired=3, running=3), instances=(machine,))
+    [stop] = [
+        a for a in decide_teardown(ending(), SETTINGS, sight) if type(a) is plan.UpdateService
+    ]
+    assert stop.desired == 0
+    rest = without(sight, (stop,))
+    assert rest.service is not None
+    assert (rest.service.desired, rest.service.running) == (0, 3)
+    assert decide_teardown(ending(), SETTINGS, rest) == ()
 
 
 def test_the_file_that_dcps_monitor_reads_goes() -> None:
