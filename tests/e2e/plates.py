@@ -157,9 +157,9 @@ class StandIn:
         for well in wells:
             (self.folder / f"hold-{well}").touch()
 
-    def release(self) -> None:
-        """Let all groups end."""
-        for path in self.folder.glob("hold-*"):
+    def release(self, *wells: str) -> None:
+        """Let the groups of these wells end; of all, if none is named."""
+        for path in [self.folder / f"hold-{well}" for well in wells] or self.folder.glob("hold-*"):
             path.unlink()
 
     def runs(self) -> list[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +11,7 @@ from chalicelib.aws.services import Services
 from chalicelib.operations import control
 from tests.e2e.outside import Outside, end_leases
 from tests.e2e.plates import config, job_file, pipeline, rendered_plate
+from tests.e2e.processes import below, command
 from tests.e2e.ticks import tick_until, ticks_to_finish
 
 pytestmark = [
@@ -40,25 +39,6 @@ def at_work(outside: Outside) -> str:
             if any("cellprofiler" in command(child) for child in below(pid)):
                 return machine
     return ""
-
-
-def below(pid: int) -> Iterator[int]:
-    """All descendants of a process; each of its threads has children of its own."""
-    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = listed.read_text().split()
-        except OSError:
-            continue
-        for child in map(int, children):
-            yield child
-            yield from below(child)
-
-
-def command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:
-        return ""
 
 
 def busy(outside: Outside) -> str:
