@@ -11,6 +11,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from pydantic_core import to_json
+
 from chalicelib.aws.store import AlreadyExistsError, ChangedError, Store
 from chalicelib.core import keys
 from chalicelib.core.claim import LEASE, Lease
@@ -108,4 +110,4 @@ def _parse(body: bytes) -> dict[str, Any] | None:
 
 def _body(status: dict[str, Any], lease: Lease) -> bytes:
     content = {**status, _LEASE: lease.model_dump(mode="json")}
-    return json.dumps(content, indent=1).encode()
+    return to_json(content, indent=1)

@@ -110,17 +110,23 @@ class Verdict:
 
 
 def decide_sweep(
-    things: Iterable[Thing], run: RunView, now: datetime, *, lost: bool = False
+    things: Iterable[Thing],
+    run: RunView,
+    now: datetime,
+    *,
+    lost: bool = False,
+    grace: timedelta = GRACE,
 ) -> tuple[Verdict, ...]:
     """What becomes of the things of one run, in the order in which they are to go.
 
-    `lost`: somebody says that nothing of a run without a record is needed any more.
+    `lost`: somebody says that nothing of a run without a record is needed any more. `grace`: how
+    long after its end a finished run may still have things.
     """
     everything = sorted(things, key=lambda thing: _ORDER.index(thing.kind))
     machines = any(thing.kind is Kind.MACHINE for thing in everything)
     verdicts = []
     for thing in everything:
-        reason = _stays(thing, run, now, lost=lost)
+        reason = _stays(thing, run, now, lost=lost, grace=grace)
         if not reason and machines and thing.kind in (Kind.QUEUE, Kind.CLUSTER):
             reason = "goes when the run's machines are gone"
         action = None if reason else removal(thing)
@@ -170,7 +176,7 @@ def removal(thing: Thing) -> Action:
     assert_never(thing.kind)
 
 
-def _stays(thing: Thing, run: RunView, now: datetime, *, lost: bool) -> str:
+def _stays(thing: Thing, run: RunView, now: datetime, *, lost: bool, grace: timedelta) -> str:
     """Why a thing stays, for now or for good; "" if it goes."""
     if not thing.ours:
         return look_alike(thing).reason
@@ -184,17 +190,19 @@ def _stays(thing: Thing, run: RunView, now: datetime, *, lost: bool) -> str:
         return thing.kept
     if run.record is None or run.config is None:
         return _lost(thing, run, now, lost=lost)
-    return _finished(thing, run.record, run.config, now)
+    return _finished(thing, run.record, run.config, now, grace)
 
 
-def _finished(thing: Thing, record: RunRecord, config: RunConfig, now: datetime) -> str:
+def _finished(
+    thing: Thing, record: RunRecord, config: RunConfig, now: datetime, grace: timedelta
+) -> str:
     if thing.kind is Kind.DASHBOARD and not config.clean_dashboard:
         return "CLEAN_DASHBOARD is off"
     if thing.kind is Kind.QUEUE and thing.name != config.sqs_queue_name:
         return "isn't the run's job queue"
     since = max(moment for moment in (record.ended_at, thing.created_at) if moment is not None)
-    if now - since < GRACE:
-        return f"goes {_minutes(GRACE)} after the end of its run"
+    if now - since < grace:
+        return f"goes {_minutes(grace)} after the end of its run"
     return ""
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
+
+from pydantic_core import to_json
 
 from chalicelib.core.naming import Names
 
@@ -61,7 +62,7 @@ def dashboard(names: Names, fleet_ids: tuple[str, ...]) -> str:
             "filter @message like 'Error' | display @timestamp, @logStream, @message",
         ),
     ]
-    return json.dumps({"widgets": widgets}, indent=1)
+    return to_json({"widgets": widgets}, indent=1).decode()
 
 
 def _metric(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from chalicelib.core.config import ParsedConfig, RunConfig, parse_keys
 from chalicelib.core.fleet_file import from_file
 from chalicelib.core.naming import Names, new_run_id
 from chalicelib.core.plan import Plan
-from chalicelib.core.run import RunRecord
+from chalicelib.core.run import Phase, RunRecord
 from chalicelib.core.setup import decide_setup, refuse_foreign
 from chalicelib.errors import (
     CellFleetError,
@@ -27,6 +27,7 @@ from chalicelib.errors import (
     Problem,
 )
 from chalicelib.operations.recover import recover
+from chalicelib.operations.sweep import tidy
 
 #: Queue, then containers, then service: each round does what the last one made possible.
 _ROUNDS = 8
@@ -90,18 +91,27 @@ def set_up(
     return converge(services, record)
 
 
-def converge(services: Services, record: RunRecord) -> RunRecord:
-    """Do what set-up still lacks by the run's own record, until nothing is left to do."""
+def converge(
+    services: Services, record: RunRecord, *, renew: Callable[[], None] = lambda: None
+) -> RunRecord:
+    """Do what set-up still lacks by the run's own record, until nothing is left to do.
+
+    `renew` is called before each action. Raises what it raises, SetupFailedError, and
+    NotReadyError if the run has ended meanwhile.
+    """
     plan: Plan = ()
     for _ in range(_ROUNDS):
         config = parse_keys(record.config, record.run_id).config
         plan = decide_setup(record, config, services.settings, look_for_setup(services, config))
         if not plan:
             return record
-        failures = execute(services, record.run_id, plan)
+        failures = execute(services, record.run_id, plan, renew=renew)
+        record = services.runs.load(record.run_id)
+        if record.phase is Phase.FINISHED:  # we stood still for long
+            tidy(services, record.run_id)
+            raise NotReadyError(f"the run {record.run_id} ended while it was being set up")
         if failures:
             raise SetupFailedError("; ".join(str(failure) for failure in failures))
-        record = services.runs.load(record.run_id)
     left = "; ".join(str(action) for action in plan)
     raise SetupFailedError(f"set-up of {record.app} doesn't come to an end; still to do: {left}")
 

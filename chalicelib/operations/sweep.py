@@ -15,6 +15,7 @@ from aws_lambda_powertools import Logger
 from pydantic import BaseModel, ConfigDict
 
 from chalicelib.aws import tagged
+from chalicelib.aws.clients import Clients
 from chalicelib.aws.errors import AwsError
 from chalicelib.aws.execute import execute
 from chalicelib.aws.services import Services
@@ -80,11 +81,14 @@ class Report:
 
 
 class Sweep:
-    """One sweep of a deployment."""
+    """One sweep of a deployment. Finished runs' things go when `grace` is over."""
 
-    def __init__(self, services: Services, *, dry_run: bool, lost: bool):
+    def __init__(
+        self, services: Services, *, dry_run: bool, lost: bool = False, grace: timedelta = GRACE
+    ):
         self.services = services
         self.lost = lost
+        self.grace = grace
         self.report = Report(dry_run=dry_run)
         self._live: set[str] = set()
         self._traces: dict[str, dict[Trace, None]] = {}
@@ -96,14 +100,27 @@ class Sweep:
         with self.report.going_on("the names of known apps"):
             self._look_at_names()
         for find in (traces, indexed):
-            with self.report.going_on("things by their tags"):
-                for trace in find(self.services.clients, self.services.settings.bucket):
-                    self._note(trace)
+            self._look_at_tags(find)
         for run_id in sorted(self._traces):
             self.services.check_deadline()
             with self.report.going_on(f"run {run_id}"):
                 self._run(run_id)
         return self.report
+
+    def go_for(self, run_id: str) -> Report:
+        """The same for one run alone."""
+        with self.report.going_on(f"app {app_of(run_id)}"):
+            self._look_at_app(app_of(run_id))
+        self._look_at_tags(traces)
+        if run_id in self._traces:
+            with self.report.going_on(f"run {run_id}"):
+                self._run(run_id)
+        return self.report
+
+    def _look_at_tags(self, find: Callable[[Clients, str], Iterator[Trace]]) -> None:
+        with self.report.going_on("things by their tags"):
+            for trace in find(self.services.clients, self.services.settings.bucket):
+                self._note(trace)
 
     def _note(self, trace: Trace) -> None:
         if trace.run_id:
@@ -146,7 +163,7 @@ class Sweep:
             return
         ended = record.ended_at if record is not None else None
         config = saved_config(self.services, app, record)
-        if config is None or (ended is not None and self.services.now() - ended < GRACE):
+        if config is None or (ended is not None and self.services.now() - ended < self.grace):
             return
         verdicts = []
         for found in namesakes(self.services, config, latest):
@@ -181,7 +198,7 @@ class Sweep:
             *tagged.look_at(clients, deployment, found),
         ]
         own = [thing for thing in things if thing.run_id == run_id]
-        verdicts = decide_sweep(own, run, self.services.now(), lost=self.lost)
+        verdicts = decide_sweep(own, run, self.services.now(), lost=self.lost, grace=self.grace)
         self._carry_out(run_id, verdicts)
 
     def _carry_out(self, run_id: str, verdicts: Iterable[Verdict]) -> None:
@@ -227,6 +244,15 @@ def sweep(services: Services, *, dry_run: bool = False, lost: bool = False) -> R
     if not dry_run:
         services.store.put(keys.SWEEP, _memory(memory, report).model_dump_json(indent=1).encode())
     return report
+
+
+def tidy(services: Services, run_id: str) -> None:
+    """Remove what a process made for a run that had ended while it stood still."""
+    report = Sweep(services, dry_run=False, grace=timedelta(0)).go_for(run_id)
+    for verdict in report.verdicts:
+        log.warning(
+            "made after the run's end", extra={"what": f"{verdict.thing.kind} {verdict.thing.name}"}
+        )
 
 
 def _remembered(services: Services) -> Memory:

@@ -25,8 +25,9 @@ from chalicelib.core.plan import ChangePhase, Note, Notify, Plan, Remember
 from chalicelib.core.run import Phase, RunRecord
 from chalicelib.core.sizing import jobs_left
 from chalicelib.core.teardown import without
-from chalicelib.errors import LeaseLostError, NotFoundError
+from chalicelib.errors import CellFleetError, LeaseLostError, NotFoundError
 from chalicelib.operations.setup import converge
+from chalicelib.operations.sweep import tidy
 
 log = Logger(service="cellfleet", child=True)
 
@@ -93,7 +94,7 @@ def _alone(services: Services, run_id: str) -> Status | None:
     try:
         status = _tick(services, run_id, lease)
     except LeaseLostError:
-        log.warning("this tick outlived its lease")
+        _overtaken(services, run_id)
         return None
     except Exception as error:
         log.exception("tick failed")
@@ -101,8 +102,19 @@ def _alone(services: Services, run_id: str) -> Status | None:
     try:
         lease.release(status.model_dump(mode="json") if status else None)
     except LeaseLostError:
-        log.warning("this tick outlived its lease")
+        _overtaken(services, run_id)
     return status
+
+
+def _overtaken(services: Services, run_id: str) -> None:
+    """This tick stood still until another one took its place. What it made since may be too late."""
+    log.warning("this tick outlived its lease")
+    try:
+        over = services.runs.load(run_id).phase is Phase.FINISHED
+    except CellFleetError:
+        return  # no record that can be read: a sweep looks after it
+    if over:
+        tidy(services, run_id)
 
 
 def _tick(services: Services, run_id: str, lease: StatusLease) -> Status | None:
@@ -121,7 +133,7 @@ def _tick(services: Services, run_id: str, lease: StatusLease) -> Status | None:
     seen, memory = look(services, record, config, last.memory if last else Memory())
     if record.phase is Phase.OPEN and record.start and not _is_set_up(record, seen):
         # Its set-up died half-way, or somebody deleted a part of it.
-        converge(services, record)
+        converge(services, record, renew=lease.renew)
         record = held.reload()
         seen, memory = follow_up(services, record, config, seen, memory)
     failures: tuple[Failure, ...] = ()

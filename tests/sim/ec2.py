@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ParamValidationError
+
 from tests.sim.errors import aws_error
 
 if TYPE_CHECKING:
@@ -249,6 +251,8 @@ class EC2:
         TargetCapacity: int,
         ExcessCapacityTerminationPolicy: str = "default",
     ) -> dict[str, Any]:
+        if not isinstance(TargetCapacity, int):  # boto3 itself looks
+            raise ParamValidationError(report="Invalid type for parameter TargetCapacity")
         fleet = self.fleets[SpotFleetRequestId]
         if not fleet.maintain:
             raise aws_error("InvalidParameterValue", "only fleets of type maintain can be modified")

@@ -267,6 +267,10 @@ class ECS:
         self.services[cluster, serviceName] = made
         return {"service": self._service(made)}
 
+    def list_services(self, cluster: str) -> dict[str, Any]:
+        here = [s.arn for s in self.services.values() if s.cluster == cluster]
+        return {"serviceArns": here[:10]}
+
     def describe_services(
         self, cluster: str, services: list[str], include: list[str] | None = None
     ) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ClientError, ParamValidationError, ReadTimeoutError
 
 from tests.sim.errors import BROKEN, DENIED, THROTTLED, Death, Impossible, as_operation, aws_error
 from tests.sim.faults import Call, Kind
@@ -170,6 +170,8 @@ def _ask(target: Any, method: str, arguments: dict[str, Any]) -> Any:
         return getattr(target, method)(**arguments)
     except ClientError as error:
         error.operation_name = as_operation(method)
+        raise
+    except ParamValidationError:
         raise
     except Exception as error:
         raise Impossible(f"{type(target).__name__}.{method}({arguments}): {error!r}") from error

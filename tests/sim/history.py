@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, redirect_stdout
@@ -36,7 +37,7 @@ from tests.sim.faults import Call, Faults, Kind
 from tests.sim.leftovers import leftovers
 from tests.sim.scenario import Scenario, Upload
 from tests.sim.timeline import HOUR, MINUTE
-from tests.sim.world import STATE, World
+from tests.sim.world import NEXT, STATE, World
 
 #: A Lambda's time.
 _TIMEOUT = timedelta(minutes=15)
@@ -53,6 +54,21 @@ SETTINGS = Settings(
     task_role="arn:aws:iam::123456789012:role/cellfleet-worker",
     execution_role="arn:aws:iam::123456789012:role/cellfleet-logs",
 )
+
+
+#: A fleet file as DCP's users have it: its type is `maintain`.
+FLEET_FILE = {
+    "IamFleetRole": "arn:aws:iam::123456789012:role/aws-ec2-spot-fleet-tagging-role",
+    "Type": "maintain",
+    "LaunchSpecifications": [
+        {
+            "ImageId": "ami-0e5f6071829304152",
+            "IamInstanceProfile": {"Arn": "arn:aws:iam::123456789012:instance-profile/worker"},
+            "SecurityGroups": [{"GroupId": "sg-0d4e5f60718293041"}],
+            "SubnetId": "subnet-0a1b2c3d4e5f60718",
+        }
+    ],
+}
 
 
 class OneByOne(Executor):
@@ -89,6 +105,7 @@ class Invocation:
     met: list[tuple[Kind, Call]]
     error: str = ""
     died: bool = False
+    seconds: float = 0.0
     pending: bool = False
 
 
@@ -143,6 +160,9 @@ class History:
 
     def _plan(self) -> None:
         time, scenario = self.world.time, self.scenario
+        if scenario.then:
+            body = job_file(scenario.then, output="results/next")
+            self.world.s3.write(STATE, NEXT, json.dumps(body).encode())
         if scenario.typed:
             time.at(1.0, self._set_up)
         else:
@@ -173,6 +193,15 @@ class History:
         return len(self.sent) == len(self.scenario.uploads) and all(
             self.claim(sent) is not None for sent in self.sent
         )
+
+    @property
+    def followed(self) -> list[Sent]:
+        """The next job file, once for each run that went on with it."""
+        return [
+            Sent(NEXT, "", f"after {record.run_id}", self.scenario.then, 0)
+            for record in self.records()
+            if NEXT in record.went_on
+        ]
 
     def _exporting(self) -> bool:
         """Logs may follow a run's end."""
@@ -209,7 +238,8 @@ class History:
 
     def start(self) -> bool:
         app = self.scenario.app
-        return self.invoke("start", lambda services: control.start(services, app, None))
+        fleet = FLEET_FILE if self.scenario.maintain else None
+        return self.invoke("start", lambda services: control.start(services, app, fleet))
 
     def _start_for(self, sent: Sent) -> None:
         """Typed until it works, once the job file has found its run; not if it never will."""
@@ -222,7 +252,11 @@ class History:
 
     def _upload(self, number: int, upload: Upload) -> None:
         typed, app = self.scenario.typed, self.scenario.app
-        extra = {} if typed else {"config": self.scenario.config}
+        extra: dict[str, Any] = {} if typed else {"config": self.scenario.config}
+        if self.scenario.maintain and not typed:
+            extra["fleet"] = FLEET_FILE
+        if self.scenario.then:
+            extra["then"] = NEXT
         body = json.dumps(job_file(upload.jobs, output=f"results/{number}", **extra)).encode()
         key = f"submitted/{app}/{number}.json" if typed else f"jobs/{app}/plate {number}.json"
         written = self.world.s3.write(STATE, key, body)
@@ -288,10 +322,15 @@ class History:
             done.error = f"{type(error).__name__}: {error}"
         finally:
             process.dead = True
-            done.calls = process.calls
+            done.calls, done.seconds = process.calls, world.time.now - done.at
         return not done.died and not done.error
 
     # --- looking at it ---------------------------------------------------------------------------
+
+    @property
+    def entries(self) -> Counter[str]:
+        """How often each kind of process began."""
+        return Counter(done.entry for done in self.invocations)
 
     def records(self) -> Iterator[RunRecord]:
         """All runs' records that can be read."""

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from chalicelib.contract import DEAD, DONE, SKIPPED, LedgerEntry, job_id
-from chalicelib.core.run import STOPPED, Phase
+from chalicelib.core.run import COMPLETE, STOPPED, Phase
 from tests.sim import foreign
 from tests.sim.leftovers import leftovers
+from tests.sim.spending import unexported, wasteful
 from tests.sim.timeline import MINUTE
-from tests.sim.world import STATE
+from tests.sim.world import NEXT, STATE
 
 if TYPE_CHECKING:
     from tests.sim.history import History, Sent
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 CLEAN_WITHIN = 15 * MINUTE
 #: Calls of one invocation, beside what its machines, jobs and runs take.
 CALLS = 150
+#: Seconds of one invocation, where nothing makes it stand still.
+SECONDS = 60.0
 #: The most fleets that a run may request, beside one for each machine that it loses.
 REQUESTS = 40
 
@@ -28,7 +31,7 @@ REQUESTS = 40
 def broken(history: History) -> list[str]:
     """Everything that is wrong with a history; none in a good one."""
     found = list(history.offences)
-    for invariant in (lost, doubled, machines_left, foreign_touched, boundless, silent, disturbed):
+    for invariant in INVARIANTS:
         found += [f"{invariant.__name__}: {what}" for what in invariant(history)]
     return found
 
@@ -39,7 +42,7 @@ def broken(history: History) -> list[str]:
 def lost(history: History) -> Iterator[str]:
     """L: every accepted group is queued, running, done or dead."""
     ended = _ended(history)
-    for sent in history.sent:
+    for sent in (*history.sent, *history.followed):
         claim = history.claim(sent)
         if claim is None:
             yield f"{sent.key} was never claimed"
@@ -93,6 +96,20 @@ def _ledger(history: History) -> Iterator[LedgerEntry]:
             yield entry
 
 
+def unfollowed(history: History) -> Iterator[str]:
+    """L of a chain: the next job file follows a run without failures, and no other."""
+    for record in history.records():
+        result = record.result
+        if record.phase is not Phase.FINISHED or result is None or record.halted:
+            continue
+        naming = [name for name, submission in record.submissions.items() if submission.then]
+        if not naming or record.outcome != COMPLETE or not result.exact:
+            continue
+        good = not any(result.dead_of.get(name) for name in naming)
+        if good != (NEXT in record.went_on):
+            yield f"{record.run_id}: {NEXT} {'never followed' if good else 'followed'}"
+
+
 # --- D -------------------------------------------------------------------------------------------
 
 
@@ -103,15 +120,18 @@ def doubled(history: History) -> Iterator[str]:
     for (submission, job), count in by_job.items():
         if count > 1:
             yield f"job {submission}.{job} was done in {count} runs"
+    written: dict[str, set[str]] = defaultdict(set)
     for run, submission, job in done:
         commit = history.read(f"runs/{run}/commits/{submission}/{job}")
         if commit is None or commit["state"] != "published":
             yield f"job {submission}.{job} is done and not published"
             continue
         for file in commit["files"]:
-            body = history.world.s3.read(history.world.images, file["name"])
-            if body is None or body.decode() != file["sha256"]:
-                yield f"{file['name']} isn't of the attempt that published job {job}"
+            written[file["name"]].add(file["sha256"])  # two submissions may have one folder
+    for name, attempts in written.items():
+        body = history.world.s3.read(history.world.images, name)
+        if body is None or body.decode() not in attempts:
+            yield f"{name} isn't of an attempt that was published"
 
 
 # --- M -------------------------------------------------------------------------------------------
@@ -172,6 +192,8 @@ def boundless(history: History) -> Iterator[str]:
         pages = 1 if history.world.laws.page >= 1000 else 10
         if done.calls > (CALLS + 10 * done.machines + 30 * len(history.sent)) * pages:
             yield f"a {done.entry} at {done.at:.0f} s took {done.calls} calls"
+        if done.seconds > SECONDS and not history.world.faults.fired:
+            yield f"a {done.entry} at {done.at:.0f} s took {done.seconds:.0f} s"
     for record in history.records():
         if len(record.fleets) > REQUESTS + history.world.lost_machines[record.run_id]:
             yield f"{record.run_id} requested {len(record.fleets)} fleets"
@@ -208,3 +230,17 @@ def silent(history: History) -> Iterator[str]:
 def disturbed(history: History) -> Iterator[str]:
     """While a run is open, the control plane stops no worker at work."""
     yield from history.world.disturbed
+
+
+INVARIANTS = (
+    lost,
+    unfollowed,
+    doubled,
+    machines_left,
+    foreign_touched,
+    boundless,
+    wasteful,
+    silent,
+    unexported,
+    disturbed,
+)

@@ -53,6 +53,10 @@ class Scenario:
     keys: Mapping[str, Any] = field(default_factory=dict)
     laws: Laws = field(default_factory=Laws)
     uploads: tuple[Upload, ...] = (Upload(at=5.0, jobs=6),)
+    #: Machines come by a fleet file of type `maintain`, as DCP's users have it.
+    maintain: bool = False
+    #: Jobs of the job file that the uploads name as the one to go on with; 0 if none does.
+    then: int = 0
     #: Set-up, submitJob and startCluster are typed, instead of a job file being dropped.
     typed: bool = False
     acts: tuple[Act, ...] = ()
@@ -61,7 +65,7 @@ class Scenario:
     storms: tuple[Storm, ...] = ()
     pause: float = 100.0
     #: No history may take longer, in seconds of its own time.
-    limit: float = 14 * HOUR
+    limit: float = 40 * HOUR
 
     @property
     def config(self) -> dict[str, Any]:
@@ -78,6 +82,8 @@ def by_hand(seed: int = 2, **changes: Any) -> Scenario:
     """The same with DCP's commands: setup, submitJob, startCluster."""
     return plain(seed, typed=True, **changes)
 
+
+TOPIC = "arn:aws:sns:us-east-1:123456789012:microscopy"
 
 #: What somebody may delete by hand.
 DELETED = (
@@ -96,7 +102,7 @@ DELETED = (
 
 def of_seed(seed: int) -> Scenario:
     """A scenario by lot."""
-    chance = random.Random(seed)
+    chance, more = random.Random(seed), random.Random(f"{seed}/more")
     dcp = chance.random() < 0.15
     uploads = tuple(
         Upload(
@@ -108,9 +114,11 @@ def of_seed(seed: int) -> Scenario:
     )
     return Scenario(
         seed=seed,
-        keys=_keys(chance, dcp=dcp),
+        keys=_keys(chance, dcp=dcp) | ({"NOTIFY_TOPIC": TOPIC} if more.random() < 0.3 else {}),
         laws=_laws(chance, dcp=dcp),
         uploads=uploads,
+        maintain=more.random() < 0.25,
+        then=more.choice((2, 7)) if more.random() < 0.25 and not dcp else 0,
         typed=chance.random() < 0.2,
         acts=_acts(chance),
         ticks=_ticks(chance),

@@ -143,6 +143,10 @@ class SQS:
     def get_queue_url(self, QueueName: str) -> dict[str, Any]:
         return {"QueueUrl": self.of(QueueName).url}
 
+    def list_queues(self, QueueNamePrefix: str) -> dict[str, Any]:
+        found = [q.url for q in self.queues.values() if q.name.startswith(QueueNamePrefix)]
+        return {"QueueUrls": found} if found else {}
+
     def get_queue_attributes(self, QueueUrl: str, AttributeNames: list[str]) -> dict[str, Any]:
         queue = self._at(QueueUrl)
         visible, in_flight = self._reading(queue)

@@ -43,6 +43,9 @@ class CloudWatch:
             "DashboardBody": found.body,
         }
 
+    def list_dashboards(self) -> dict[str, Any]:
+        return {"DashboardEntries": [{"DashboardName": name} for name in self.dashboards]}
+
     def list_tags_for_resource(self, ResourceARN: str) -> dict[str, Any]:
         _, _, name = ResourceARN.rpartition("/")
         if ":alarm:" in ResourceARN:

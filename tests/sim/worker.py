@@ -99,11 +99,16 @@ class Task:
     def sign_of_life(self) -> None:
         self.machine.alive = max(self.machine.alive, self.world.time.now)
 
+    def end_if_all_did(self) -> None:
+        if all(slot.over for slot in self.slots):
+            self.stop("no job")
+
     def stop(self, why: str) -> None:
         """SIGTERM: jobs are given back, publications are finished if they can be in time."""
         if self.over or self.stopping:
             return
         self.stopping, self.reason = True, why
+        self._broken_off()
         for slot in self.slots:
             slot.give_up()
         wait = 80.0 if self.busy else self.world.chance.uniform(1, 20)
@@ -115,9 +120,15 @@ class Task:
             return
         self.over, self.reason, self.exit_code, self.status = True, why, code, "STOPPED"
         self.ended = self.world.time.moment()
+        self._broken_off()
         for slot in self.slots:
             slot.job = None
         self.world.ecs.scheduler.ended(self)
+
+    def _broken_off(self) -> None:
+        for slot in self.slots:
+            if slot.job is not None:
+                self.world.broken_off[f"{slot.job.message.submission}.{slot.job.message.job}"] += 1
 
     def described(self) -> dict[str, Any]:
         container: dict[str, Any] = {"name": self.environment["APP_NAME"]}
@@ -145,6 +156,7 @@ class Slot:
         self.task = task
         self.world = task.world
         self.job: Job | None = None
+        self.over = False
         self.queue = task.environment["SQS_QUEUE_URL"].rpartition("/")[2]
         self.bucket = task.environment.get(contract.ENV_STATE_BUCKET, "")
 
@@ -160,8 +172,11 @@ class Slot:
             task.kill("the queue is gone", 0)
             return
         if found is None:
-            if not task.run or (now - task.last_job > contract.IDLE_SECONDS and not task.busy):
-                task.stop("no job")  # DCP's workers end with the first empty answer
+            if not task.run:
+                self.over = True  # DCP's: each ends with its first empty answer, and then they all
+                task.end_if_all_did()
+            elif now - task.last_job > contract.IDLE_SECONDS and not task.busy:
+                task.stop("no job")
             else:
                 self.world.time.after(_POLL, self.poll)
             return
@@ -220,6 +235,7 @@ class Slot:
             return
         cause = self.world.fate(job.message.job).of_attempt(job.number)
         if cause == "kill":
+            self.job = None  # its own doing
             self.task.kill("OutOfMemoryError: Container killed due to memory usage", 137)
         elif cause:
             self._fail(job, cause)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from chalicelib import contract
 from chalicelib.contract import JobMessage
-from chalicelib.core.naming import TAG_RUN
+from chalicelib.core.naming import TAG_DEPLOYMENT, TAG_RUN
 from tests.sim.ec2 import EC2, Machine
 from tests.sim.ecs import ECS
 from tests.sim.faults import Call, Faults
@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 #: The deployment bucket, and the one of the user's images and results.
 STATE, IMAGES = "imaging-core-cellfleet", "imaging-core"
+#: The job file to go on with, where a scenario has one.
+NEXT = "chains/next.json"
 #: The host powers itself off so long after the last sign of life, in seconds.
 DEAD_MAN = 15 * MINUTE
 #: From then on no machine is lost by bad luck: a job longer than machines live would never end.
@@ -122,10 +124,28 @@ class World:
         self.lost_machines: Counter[str] = Counter()
         #: Workers that the control plane stopped at work, while their run was open.
         self.disturbed: list[str] = []
+        #: How often each job was broken off, through no fault of its own.
+        self.broken_off: Counter[str] = Counter()
+        #: Minutes of machines that were on, held no job, and had none to wait for, by run.
+        self.idle: Counter[str] = Counter()
+        self.time.every(MINUTE, self._count_idle)
         self._fates: dict[str, Fate] = {}
         self._skews: dict[str, float] = {}
 
     # --- machines --------------------------------------------------------------------------------
+
+    def _count_idle(self) -> None:
+        """What is paid for nothing, while the run still has jobs at work."""
+        busy = {id(task.machine) for task in self.ecs.tasks if task.busy}
+        waiting = any(
+            message.visible_at <= self.time.now
+            for queue in self.sqs.queues.values()
+            if queue.tags.get(TAG_DEPLOYMENT) == STATE and "Dead" not in queue.name
+            for message in queue.messages.values()
+        )
+        for machine in self.ec2.there():
+            if machine.user_data and id(machine) not in busy and not waiting:
+                self.idle[machine.tags.get(TAG_RUN, "")] += 1
 
     def machine_was_launched(self, machine: Machine) -> None:
         run = machine.tags.get(TAG_RUN, "")
