@@ -11,10 +11,14 @@ from chalicelib.aws.actions import Rim, carry_out
 from chalicelib.aws.errors import AwsError, code
 from chalicelib.aws.runs import HeldRecord
 from chalicelib.aws.services import Services
-from chalicelib.core.plan import Notify, Plan, Remember, RequestFleet
+from chalicelib.core.plan import ForgetExports, Notify, Plan, Remember, RequestFleet
 from chalicelib.errors import CellFleetError, NotReadyError
 
 log = Logger(service="cellfleet", child=True)
+
+
+#: Left out when something before them failed.
+_BUILDS_ON = Remember | RequestFleet | ForgetExports
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +51,8 @@ def execute(
     failures: list[Failure] = []
     for action in plan:
         renew()
-        if isinstance(action, Remember | RequestFleet) and any(f.blocking for f in failures):
-            continue  # it builds on what failed
+        if isinstance(action, _BUILDS_ON) and any(f.blocking for f in failures):
+            continue
         try:
             carry_out(action, rim)
         except NotReadyError:

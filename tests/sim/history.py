@@ -125,6 +125,8 @@ class History:
     stopped: bool = False
     #: How often the user starts a run again whose fleet was given up.
     patience: int = 3
+    #: When a tick was left out.
+    left_out: list[float] = field(default_factory=list)
     #: What was found wrong while it went on.
     offences: list[str] = field(default_factory=list)
 
@@ -216,6 +218,7 @@ class History:
         if any(begin <= time.now < end for begin, end in law.off):
             return
         if chance.random() < law.left_out:
+            self.left_out.append(time.now)
             return
         time.after(chance.uniform(0, 50) if chance.random() < law.late else 0.0, self.tick)
         if chance.random() < law.twice:

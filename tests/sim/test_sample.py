@@ -9,7 +9,7 @@ from tests.sim.sweep import BASES, ENTRIES, SEEDS, cells, try_cell, try_seed
 
 #: The cells there were when this was last looked at. That calls are saved is a good reason to
 #: lower it; that histories or faults went missing is not.
-CELLS = 0
+CELLS = 5_400
 #: Of so many seeds, and of so many cells, one is in the sample.
 OF_SEEDS, OF_CELLS = 80, 40
 
