@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "chalicelib/aws/": (
         "chalicelib.aws", "chalicelib.core", "chalicelib.contract", "chalicelib.errors",
         "chalicelib.settings", "aws_lambda_powertools", "boto3", "botocore", "mypy_boto3_*",
-        "pydantic",
+        "pydantic", "pydantic_core",
     ),
     "chalicelib/operations/": (
         "chalicelib.operations", "chalicelib.aws", "chalicelib.core", "chalicelib.contract",
