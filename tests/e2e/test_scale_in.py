@@ -91,14 +91,12 @@ def test_machines_leave_when_their_job_is_done_and_no_sooner(
     assert len(leaving) == 3
     assert running(outside) == machines
 
-    # As their jobs end they go, one after another.
-    for well, machine in sorted(busy.items()):
-        if machine not in leaving:
-            continue
-        stand_in.release(well)
-        outside.until(partial(empty, outside, machine))
+    # As their jobs end they go: one, then both others.
+    for ended in (sorted(leaving)[:1], sorted(leaving)[1:]):
+        stand_in.release(*(well for well, machine in busy.items() if machine in ended))
+        outside.until(partial(empty, outside, ended))
         minutes.tick()
-        machines -= {machine}
+        machines -= set(ended)
         assert running(outside) == machines
         assert set(wells_at_work(outside).values()) == machines
 
@@ -128,6 +126,7 @@ def at_work(outside: Outside, count: int, *wells: str) -> dict[str, str]:
     return outside.until(found)
 
 
-def empty(outside: Outside, machine: str) -> bool:
-    """Whether no container is left on a machine."""
-    return not outside.fleet.machines.processes()[machine]
+def empty(outside: Outside, machines: list[str]) -> bool:
+    """Whether no container is left on these machines."""
+    containers = outside.fleet.machines.processes()
+    return not any(containers[machine] for machine in machines)
