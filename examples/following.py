@@ -4,16 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.contract import (
-    DEAD,
-    DONE,
-    SKIPPED,
-    LedgerEntry,
-    job_id,
-    ledger_prefix,
-    output_folder,
-    parse_group,
-)
+from chalicelib.contract import DEAD, DONE, SKIPPED, LedgerEntry, ledger_prefix
+from chalicelib.contract.groups import job_id, output_folder, parse_group
 from chalicelib.core import keys, naming
 from chalicelib.core.run import Phase, RunRecord
 

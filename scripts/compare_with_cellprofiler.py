@@ -26,7 +26,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from chalicelib.contract import DEAD, ENV_CELLPROFILER, format_group
+from chalicelib.contract import DEAD, ENV_CELLPROFILER
+from chalicelib.contract.groups import format_group
 from chalicelib.core import keys
 from chalicelib.core.config import RunConfig, parse_config, parse_keys
 from chalicelib.core.jobfile import Job, JobFileHeader, check, iter_jobs

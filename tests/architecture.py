@@ -26,7 +26,7 @@ from tests.syntax import (
 #: `*` is anything. Rooms that are not named (tests, scripts, benchmarks, ...) are free.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "chalicelib/": (),
-    "chalicelib/contract.py": (),
+    "chalicelib/contract/": ("chalicelib.contract",),
     "chalicelib/errors.py": (),
     "chalicelib/settings.py": ("chalicelib.contract", "chalicelib.errors"),
     "chalicelib/core/": (
@@ -148,7 +148,7 @@ def no_patching_of_aws(source: Source) -> Iterator[str]:
 
 def python_3_8(source: Source) -> Iterator[str]:
     """The worker and the contract run on the Python 3.8 of CellProfiler's image."""
-    if not (source.path.startswith("worker/") or source.path == "chalicelib/contract.py"):
+    if not source.path.startswith(("worker/", "chalicelib/contract/")):
         return
     try:
         ast.parse(source.text, source.path, feature_version=(3, 8))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from chalicelib import contract
+from chalicelib.contract.groups import output_leaf
 from worker import engine
 from worker.check import Results, check
 from worker.commit import CommitFile
@@ -33,7 +34,7 @@ def work(tools: Tools, lease: Lease) -> None:
     message = admit(tools, lease)
     if message is None:
         return
-    leaf = contract.output_leaf(message.output_structure, message.group)
+    leaf = output_leaf(message.output_structure, message.group)
     log = JobLog(tools.logs, tools.environment.log_group, leaf, tools.now)
     heartbeat = Heartbeat(tools.queue, lease, tools.stop, tools.clock)
     heartbeat.beats += [tools.alive, tools.protection.renew]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Callable, Iterator, TextIO
 
 from chalicelib import contract
+from chalicelib.contract.groups import Group, format_group
 from worker.failures import JobFailure
 
 _PREFIXES = ("", "Objects")
@@ -72,9 +73,7 @@ def as_text(kind: str, field: str) -> str:
     return str(float(field)) if kind == "float" else field
 
 
-def select(
-    path: str, name: str, group: contract.Group, rows: tuple[int, int] | None = None
-) -> Selection:
+def select(path: str, name: str, group: Group, rows: tuple[int, int] | None = None) -> Selection:
     """The rows of `group` in the CSV at `path`, which users know as `name`.
 
     `rows` is the range (first and last, from 1) to which the pipeline restricts LoadData.
@@ -229,7 +228,7 @@ class _Table:
 class _Seen:
     """The values met, for the sentence when none was the right one."""
 
-    def __init__(self, group: contract.Group):
+    def __init__(self, group: Group):
         self.group = group
         self.values: list[dict[str, None]] = [{} for _ in group]
         self.met = [False for _ in group]
@@ -261,7 +260,7 @@ class _Seen:
             return "No row of %s has %s=%s: its values are %s%s" % (
                 name, key, wanted, shown or "none (it has no rows)", hint,
             )  # fmt: skip
-        return "No row of %s has %s together" % (name, contract.format_group(self.group))
+        return "No row of %s has %s together" % (name, format_group(self.group))
 
 
 def as_text_or(kind: str, value: str) -> str:

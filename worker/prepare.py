@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Iterator
 
 from chalicelib import contract
+from chalicelib.contract.groups import format_group
 from worker import loaddata
 from worker.check import Expected
 from worker.engine import Command
@@ -125,7 +126,7 @@ class _Preparation:
         return self._prepared(
             [item for item in wanted if item],
             data_file="--data-file=%s" % path,
-            group=contract.format_group(self.message.group),
+            group=format_group(self.message.group),
             image_sets=selection.image_sets,
         )
 
@@ -143,12 +144,12 @@ class _Preparation:
                 lines.append(str(item.path) if item else location)
         path.write_text("".join(line + "\n" for line in lines), "utf-8")
         grouped = set(self.pipeline.grouping or ()) == {key for key, _ in self.message.group}
-        group = contract.format_group(self.message.group) if grouped else ""
+        group = format_group(self.message.group) if grouped else ""
         return self._prepared(wanted, data_file="--file-list=%s" % path, group=group)
 
     def with_batch_file(self) -> Prepared:
         """A batch file is the pipeline, and says itself where its images are."""
-        return self._prepared([], group=contract.format_group(self.message.group))
+        return self._prepared([], group=format_group(self.message.group))
 
     def _prepared(
         self,

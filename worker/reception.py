@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from chalicelib import contract
+from chalicelib.contract.groups import MessageError
 from worker.queue import Lease
 from worker.tools import Tools
 
@@ -41,7 +42,7 @@ def admit(tools: Tools, lease: Lease) -> contract.JobMessage | None:
     """
     try:
         message = contract.JobMessage.decode(lease.body)
-    except (contract.MessageError, TypeError, ValueError) as error:
+    except (MessageError, TypeError, ValueError) as error:
         _refuse(tools, lease, str(error))
         return None
     run = tools.environment.run

@@ -12,7 +12,7 @@ accepted. Nothing here touches AWS.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from chalicelib.contract import Group, format_group, job_id
+from chalicelib.contract.groups import Group, format_group, job_id
 from chalicelib.core.compact_set import CompactSet
 from chalicelib.core.jobfile_check import GroupChecker
 from chalicelib.core.jobfile_groups import GroupReader

@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from chalicelib.contract import Group, JobMessage, format_group
+from chalicelib.contract import JobMessage
+from chalicelib.contract.groups import Group, format_group
 from chalicelib.core.compact_set import CompactSet
 from chalicelib.core.jobfile_groups import MAX_MESSAGE_BYTES, GroupReader
 from chalicelib.core.jobfile_paths import UNUSABLE, folder_fault

@@ -11,7 +11,7 @@ Forms may be mixed. Keys that begin with `_comment` are ignored.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from chalicelib.contract import Group, MessageError, parse_group
+from chalicelib.contract.groups import Group, MessageError, parse_group
 from chalicelib.core.jobfile_header import COMMENT, PROGRESS_GROUPS, describe, top_level
 from chalicelib.core.jobfile_problems import shorten, show
 from chalicelib.core.jobfile_stream import OPENING, JobFileStream, Opener

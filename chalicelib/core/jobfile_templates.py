@@ -7,7 +7,8 @@ place of the values, and the result becomes a template that every group fills in
 import json
 from collections.abc import Sequence
 
-from chalicelib.contract import Group, JobMessage, output_folder, output_leaf, structure_keys
+from chalicelib.contract import JobMessage
+from chalicelib.contract.groups import Group, output_folder, output_leaf, structure_keys
 from chalicelib.core.jobfile_header import JobFileHeader
 
 _MARK = "\0"  # never part of a path or value that was checked
@@ -21,7 +22,7 @@ def canonical(group_text: str) -> str:
 
 
 class Folders:
-    """The output folders of groups: `contract.output_folder`."""
+    """The output folders of groups: `contract.groups.output_folder`."""
 
     def __init__(self, output: str, structure: str):
         self._output = output

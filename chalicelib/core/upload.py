@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from chalicelib.contract import submission_id
+from chalicelib.contract.groups import submission_id
 
 
 class Upload(BaseModel):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.aws.errors import AwsError
-from chalicelib.contract import submission_id
+from chalicelib.contract.groups import submission_id
 from chalicelib.core.claim import LEASE
 from chalicelib.core.run import Phase, RunRecord
 from chalicelib.errors import CellFleetError

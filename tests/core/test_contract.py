@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import contract
-from chalicelib.contract import (
+from chalicelib.contract import JobMessage, LedgerEntry
+from chalicelib.contract.groups import (
     Group,
-    JobMessage,
-    LedgerEntry,
     MessageError,
     format_group,
     job_id,

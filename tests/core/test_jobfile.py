@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.contract import Group, JobMessage, format_group, job_id, output_folder
+from chalicelib.contract import JobMessage
+from chalicelib.contract.groups import Group, format_group, job_id, output_folder
 from chalicelib.core import jobfile
 from chalicelib.errors import JobFileError, LeaseLostError
 from tests.core.jobfiles import (

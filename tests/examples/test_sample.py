@@ -8,14 +8,8 @@ import re
 import boto3
 import pytest
 
-from chalicelib.contract import (
-    BUCKET_MOUNT,
-    JobMessage,
-    format_group,
-    job_id,
-    output_folder,
-    parse_group,
-)
+from chalicelib.contract import BUCKET_MOUNT, JobMessage
+from chalicelib.contract.groups import format_group, job_id, output_folder, parse_group
 from chalicelib.core.config import parse_config, parse_keys
 from chalicelib.core.keys import JobFileKey
 from examples.following import jobs_by_group, list_keys, read_text

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from chalicelib.aws.services import Services
-from chalicelib.contract import submission_id
+from chalicelib.contract.groups import submission_id
 from chalicelib.core.config import parse_keys
 from chalicelib.core.run import RunRecord
 from chalicelib.errors import CellFleetError

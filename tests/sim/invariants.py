@@ -7,7 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from chalicelib.contract import DEAD, DONE, SKIPPED, LedgerEntry, job_id
+from chalicelib.contract import DEAD, DONE, SKIPPED, LedgerEntry
+from chalicelib.contract.groups import job_id
 from chalicelib.core.run import COMPLETE, STOPPED, Phase
 from tests.sim import foreign
 from tests.sim.leftovers import leftovers

@@ -15,6 +15,7 @@ import numpy
 import tifffile
 
 from chalicelib import contract
+from chalicelib.contract.groups import job_id
 from worker.environment import Environment
 from worker.inputs import Inputs
 from worker.protection import Protection
@@ -195,7 +196,7 @@ class World:
             output_structure="",
             group=group,
             folder=folder,
-            job=contract.job_id(PIPELINE, CSV, group, folder),
+            job=job_id(PIPELINE, CSV, group, folder),
             run=RUN,
             submission=SUBMISSION,
         )

@@ -1,17 +1,25 @@
 """What control plane and worker agree on: the job message, the task's environment, the keys in S3.
 
-The one module that both hold. It is copied into the worker's image, so: standard library
+The one package that both hold (`groups` has the groups and names of jobs). It is copied into the worker's image, so: standard library
 only, and Python 3.8 grammar (a test holds both).
 
 Message body: everything Distributed-CellProfiler's (DCP's) workers read, plus one key,
 `cellfleet`, that they ignore. A body without it (sent by DCP, or by hand) is understood too.
 """
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional
+
+from chalicelib.contract.groups import (
+    Group,
+    MessageError,
+    format_group,
+    job_id,
+    output_folder,
+    parse_group,
+)
 
 MESSAGE_VERSION = 1
 
@@ -24,76 +32,6 @@ IDLE_SECONDS = 15 * 60
 
 #: Where LoadData CSVs written for DCP expect the bucket.
 BUCKET_MOUNT = "/home/ubuntu/bucket"
-
-Group = Tuple[Tuple[str, str], ...]
-
-
-class MessageError(ValueError):
-    """A message body that can't be understood; says why."""
-
-
-# --- groups and output folders -------------------------------------------------------------
-
-
-def parse_group(text: str) -> Group:
-    """`"Metadata_Plate=P1,Metadata_Well=A01"` to `(("Metadata_Plate", "P1"), …)`.
-
-    Raises MessageError for what CellProfiler's `-g` could not take apart again.
-    """
-    pairs = []  # type: List[Tuple[str, str]]
-    for piece in text.split(","):
-        key, equals, value = piece.partition("=")
-        if not equals or not key.strip():
-            raise MessageError("%r is not KEY=VALUE; a value can't hold a comma" % piece)
-        if "=" in value:
-            raise MessageError("the value of %s, %r, holds '='" % (key, value))
-        pairs.append((key.strip(), value))
-    return tuple(pairs)
-
-
-def format_group(group: Iterable[Tuple[str, str]]) -> str:
-    """The inverse of `parse_group`; the text of CellProfiler's `-g`."""
-    return ",".join("%s=%s" % pair for pair in group)
-
-
-def _structure_pattern(keys: Iterable[str]) -> "re.Pattern[str]":
-    longest_first = sorted(keys, key=len, reverse=True)
-    alternatives = "|".join(re.escape(key) for key in longest_first)
-    # Whole tokens: Metadata_Well is not part of Metadata_WellRow or Metadata_Well_Row, yet
-    # Metadata_Plate_Metadata_Well is two keys.
-    return re.compile(r"(?<![A-Za-z0-9])(?:%s)(?![A-Za-z0-9]|_(?!Metadata_))" % alternatives)
-
-
-def structure_keys(structure: str, keys: Iterable[str]) -> List[str]:
-    """The keys that occur in an output structure, as whole tokens, in order, with repeats."""
-    wanted = list(keys)
-    return _structure_pattern(wanted).findall(structure) if wanted else []
-
-
-def output_leaf(structure: str, group: Group) -> str:
-    """The folder below `output` for a group: its values joined by "-", or the structure filled in."""
-    if not structure:
-        return "-".join(value for _, value in group)
-    values = dict(group)
-    return _structure_pattern(values).sub(lambda match: values[match.group(0)], structure)
-
-
-def output_folder(output: str, structure: str, group: Group) -> str:
-    """The key prefix of a group's results, without a trailing slash."""
-    leaf = output_leaf(structure, group).strip("/")
-    return "%s/%s" % (output.rstrip("/"), leaf) if output.rstrip("/") else leaf
-
-
-def job_id(pipeline: str, data_file: str, group: Group, folder: str) -> str:
-    """Stable name of a job within its submission: 20 hexadecimal digits."""
-    text = "\x1f".join((pipeline, data_file, format_group(group), folder))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:20]
-
-
-def submission_id(bucket: str, key: str, version: str) -> str:
-    """Stable name of one upload of one job file: 16 hexadecimal digits."""
-    text = "\x1f".join((bucket, key, version))
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
 
 # --- the job message -----------------------------------------------------------------------
