@@ -25,6 +25,8 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from local import moto_cloudwatch, moto_ec2, moto_ecs, moto_logs, moto_s3, moto_sqs
 from local.agent import PREFIX, Protector, Wsgi, with_agent
+from local.api import PREFIX as API_PREFIX
+from local.api import LocalApi
 from local.patching import Patches
 
 HOST = "127.0.0.1"
@@ -50,9 +52,9 @@ class EmbeddedAWS:
     """Server, deployment bucket (versioned) and network. A context manager.
 
     `deliver(function_arn, event)` gets the bucket notifications that go to Lambda functions;
-    it is called during the write, so it must only take note. `protector` answers for tasks at
-    the ECS agent's endpoint. `wire` may wrap the whole server (tests count and fail requests
-    there). Port 0 takes any free one. `start` raises OSError if the port is
+    it is called during the write, so it must only take note. `protector` answers for tasks at the
+    ECS agent's endpoint, `api` for the routes of an app. `wire` may wrap the whole server (tests
+    count and fail requests there). Port 0 takes any free one. `start` raises OSError if the port is
     taken.
     """
 
@@ -64,6 +66,7 @@ class EmbeddedAWS:
         region: str = "us-east-1",
         deliver: Callable[[str, dict[str, Any]], None] | None = None,
         protector: Protector | None = None,
+        api: LocalApi | None = None,
         wire: Callable[[Wsgi], Wsgi] | None = None,
     ):
         self.bucket = bucket
@@ -71,6 +74,7 @@ class EmbeddedAWS:
         self._port = port
         self._deliver = deliver or (lambda _arn, _event: None)
         self._protector = protector
+        self._api = api
         self._wire = wire
         self._patches = Patches()
         self._server: BaseWSGIServer | None = None
@@ -114,6 +118,8 @@ class EmbeddedAWS:
             app: Wsgi = DomainDispatcherApplication(create_backend_app)
             if self._protector is not None:
                 app = with_agent(app, self._protector)
+            if self._api is not None:
+                app = self._api.in_front_of(app)
             if self._wire is not None:
                 app = self._wire(app)
             self._server = make_server(
@@ -189,6 +195,7 @@ class EmbeddedAWS:
             # The emulator frees a deleted queue's name at once.
             "CELLFLEET_QUEUE_NAME_SECONDS": "0",
             **self._network,
+            **({"CELLFLEET_API": f"{self.endpoint}{API_PREFIX}"} if self._api else {}),
         }
 
     def client(self, service: str) -> Any:

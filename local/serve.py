@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from chalice.app import Chalice
 
+from local.api import LocalApi
 from local.aws import HOST, EmbeddedAWS, environment
 from local.ecs import EcsStandIn, Timing
 from local.events import Dispatcher
@@ -75,12 +76,14 @@ class LocalCellFleet:
         self._grace = grace
         self._machines: EcsStandIn | None = None
         self.dispatcher = Dispatcher(region=region, seconds_per_tick=seconds_per_tick)
+        self.api = LocalApi()
         self.aws = EmbeddedAWS(
             port=port,
             bucket=bucket,
             region=region,
             deliver=self.dispatcher.deliver,
             protector=self,
+            api=self.api,
         )
 
     def __enter__(self) -> Self:
@@ -102,7 +105,9 @@ class LocalCellFleet:
             self._machines = EcsStandIn(launcher, timing=self._timing)
             stack.callback(self._machines.stop, self._grace)
             s3 = self.aws.client("s3")
-            self.dispatcher.connect(self._load_app(), s3)
+            app = self._load_app()
+            self.dispatcher.connect(app, s3)
+            self.api.connect(app)
             s3.close()
             # First to stop: no tick or upload may start anything while machines go down.
             stack.callback(self.dispatcher.stop, self._grace)
@@ -200,6 +205,7 @@ def _greeting(aws: EmbeddedAWS) -> str:
         [
             f"endpoint  {aws.endpoint}",
             f"bucket    {aws.bucket}",
+            f"HTTP API  {aws.env['CELLFLEET_API']}",
             "",
             "To use it from another terminal:",
             "",

@@ -39,7 +39,9 @@ class Clients:
 
     @cached_property
     def s3(self) -> S3Client:
-        return self._session.client("s3", region_name=self._region, config=self._config)
+        # Links are signed in the way that every region and encrypted buckets take.
+        config = self._config.merge(Config(signature_version="s3v4"))
+        return self._session.client("s3", region_name=self._region, config=config)
 
     @cached_property
     def sqs(self) -> SQSClient:

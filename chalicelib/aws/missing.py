@@ -5,7 +5,6 @@ Found by comparing the lists of what was sent with the ledger, both read as stre
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from functools import partial
 from itertools import islice
 
 from chalicelib.aws import queue
+from chalicelib.aws.job_lists import sent_jobs
 from chalicelib.aws.services import Services
 from chalicelib.contract import (
     DEAD,
@@ -23,7 +23,6 @@ from chalicelib.contract import (
     LedgerEntry,
     ledger_prefix,
 )
-from chalicelib.core import keys
 from chalicelib.core.compact_set import CompactSet
 from chalicelib.core.config import parse_keys
 from chalicelib.core.run import RunRecord
@@ -74,21 +73,9 @@ def _ended(services: Services, record: RunRecord) -> tuple[CompactSet, Counter[s
 
 
 def _lost(services: Services, record: RunRecord, ended: CompactSet) -> Iterator[JobMessage]:
-    for key in services.store.list(keys.job_lists(record.run_id)):
-        submission = keys.submission_of_list(key)
-        stored = services.store.read(key)
-        lines = gzip.decompress(stored.body).decode().splitlines() if stored else []
-        shared = json.loads(lines[0]) if lines else {}
-        for job, group, folder in map(json.loads, lines[1:]):
-            if ended.add(f"{submission}.{job}"):
-                yield JobMessage(
-                    **shared,
-                    group=tuple(group.items()),
-                    folder=folder,
-                    job=job,
-                    run=record.run_id,
-                    submission=submission,
-                )
+    for message in sent_jobs(services.store, record.run_id):
+        if ended.add(_name(message)):
+            yield message
 
 
 def _bury(services: Services, message: JobMessage, failures: int) -> None:

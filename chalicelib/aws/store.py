@@ -142,6 +142,39 @@ class Store:
             for item in page.get("CommonPrefixes", []):
                 yield item["Prefix"].removeprefix(prefix).removesuffix("/")
 
+    def page(
+        self, prefix: str, after: str, most: int, *, folders: bool = False
+    ) -> tuple[tuple[str, ...], bool]:
+        """At most `most` (1,000) keys behind `after` in order, and whether more follow. One call.
+
+        `folders`: the names of the folders right under the prefix, which ends with "/", instead.
+        """
+        answer = self.s3.list_objects_v2(
+            Bucket=self.bucket,
+            Prefix=prefix,
+            StartAfter=after,
+            MaxKeys=most,
+            **({"Delimiter": "/"} if folders else {}),  # type: ignore[arg-type]
+        )
+        found = (
+            tuple(item["Prefix"] for item in answer.get("CommonPrefixes", ()))
+            if folders
+            else tuple(item["Key"] for item in answer.get("Contents", ()))
+        )
+        return found, answer["IsTruncated"]
+
+    def link(self, key: str, seconds: int) -> str:
+        """A link by which anybody may read this one object, for so long."""
+        return self.s3.generate_presigned_url(
+            "get_object", Params={"Bucket": self.bucket, "Key": key}, ExpiresIn=seconds
+        )
+
+    def link_to_put(self, key: str, seconds: int) -> str:
+        """A link by which anybody may write this one object, for so long."""
+        return self.s3.generate_presigned_url(
+            "put_object", Params={"Bucket": self.bucket, "Key": key}, ExpiresIn=seconds
+        )
+
 
 def head(s3: S3Client, bucket: str, key: str, *, version: str = "") -> ObjectVersion | None:
     """Which version of an object is there (or this one); None if there is none."""

@@ -66,11 +66,16 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
 }
 
 
+def meaning(cause: str) -> tuple[str, str]:
+    """What a cause means, and what to do about it."""
+    return MEANINGS.get(cause, _UNKNOWN)
+
+
 def explain_causes(counts: Mapping[str, int]) -> list[str]:
     """A line for each cause, the most frequent first: how many, what it means, what to do."""
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [
         f"{count} x {cause or 'unknown'}: {means}. What helps: {helps}."
         for cause, count in ranked
-        for means, helps in [MEANINGS.get(cause, _UNKNOWN)]
+        for means, helps in [meaning(cause)]
     ]

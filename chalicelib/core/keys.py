@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 LIVE = "live/"
+RUNS = "runs/"
 PENDING = "runs/pending/"
 EXPORTING = "runs/exporting/"
 #: The live run that comes first in the next pass; only there if the last one ran out of time.
@@ -33,6 +34,11 @@ class JobFileKey:
         """None for a key that is no job file's."""
         match = _JOB_FILE.match(key)
         return cls(app=match["app"], name=match["name"]) if match else None
+
+
+def job_file(app: str, name: str) -> str:
+    """A job file whose arrival starts it."""
+    return f"{JOB_FILES}{app}/{name}.json"
 
 
 def submitted(app: str, stamp: str, name: str) -> str:
@@ -64,6 +70,11 @@ def claim(app: str, submission: str) -> str:
 def claims(app: str) -> str:
     """The prefix of all claims of an app."""
     return f"apps/{app}/submissions/"
+
+
+def answer(app: str, key: str) -> str:
+    """What an HTTP request with this idempotency key was answered; `key` is a hash of it."""
+    return f"apps/{app}/answers/{key}.json"
 
 
 def pending(app: str, submission: str) -> str:
@@ -103,6 +114,21 @@ def submission_of_list(key: str) -> str:
 def job_list(run_id: str, submission: str, first: int) -> str:
     """The jobs sent, from the group at index `first` on, as compressed JSON lines."""
     return f"runs/{run_id}/submissions/{submission}/jobs-{first:09d}.jsonl.gz"
+
+
+def redrives(run_id: str) -> str:
+    """The prefix of the job files by which dead jobs of a run were sent again."""
+    return f"runs/{run_id}/redrives/"
+
+
+def redrive(run_id: str, submission: str, digest: str) -> str:
+    """A job file of dead jobs of one submission; `digest` is that of their ids."""
+    return f"{redrives(run_id)}{submission}-{digest}.json"
+
+
+def report(run_id: str) -> str:
+    """The page about a run."""
+    return f"runs/{run_id}/report.html"
 
 
 def monitor_file(app: str) -> str:

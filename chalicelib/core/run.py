@@ -159,6 +159,8 @@ class RunRecord(_Frozen):
     machine_limit: int | None = None
     limit_reason: str = ""
     early_stop: EarlyStop = EarlyStop.NEVER
+    #: The upper bound that a user set by `scale`, beside the one above; None for none.
+    scaled_to: int | None = None
     #: Why this run's machines can't work; none is requested until the cluster is started again.
     stuck: str = ""
     #: When the cluster was started again after that; troubles from before don't count.

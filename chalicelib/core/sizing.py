@@ -204,7 +204,8 @@ def load_of(record: RunRecord, config: RunConfig, seen: Observation) -> Load:
     # Counts lag: no more jobs are held than there are slots, and what nobody holds waits.
     held = min(seen.queue.in_flight, slots) if seen.queue is not None else 0
     visible = seen.queue.visible if seen.queue is not None else 0
-    limit = min(config.cluster_machines, record.machine_limit or config.cluster_machines)
+    most = config.cluster_machines
+    limit = min(most, record.machine_limit or most, record.scaled_to or most)
     since = seen.now - (record.started_at or seen.now)
     known = seen.progress.seconds if seen.progress.timed >= ENOUGH_JOBS else None
     return Load(

@@ -15,7 +15,13 @@ from chalicelib.core.health import restarted
 from chalicelib.core.observation import is_ours
 from chalicelib.core.plan import PurgeQueue
 from chalicelib.core.run import STOPPED, Phase, RunRecord
-from chalicelib.errors import ConflictError, NotFoundError, NotReadyError
+from chalicelib.errors import (
+    ConflictError,
+    InputError,
+    NotFoundError,
+    NotReadyError,
+    Problem,
+)
 from chalicelib.operations.tick import Status, tick_run
 
 
@@ -80,6 +86,36 @@ def watch(services: Services, app: str, *, cheapest: bool) -> RunRecord:
             update={"monitored": True, "cheapest": found.cheapest or cheapest}
         ),
     )
+
+
+def scale(services: Services, app: str, machines: int | None) -> RunRecord:
+    """Allow the app's live run at most so many machines from now on; None lifts that.
+
+    The monitor's next tick asks for what is missing, or lets go of what is too much.
+    Raises NotFoundError, NotReadyError for a run that is being removed, and InputError for more
+    machines than the configuration allows.
+    """
+    record = live_run(services, app)
+    most = parse_keys(record.config, record.run_id).config.cluster_machines
+    if machines is not None and not 1 <= machines <= most:
+        raise InputError(
+            app,
+            [
+                Problem(
+                    where="machines",
+                    found=str(machines),
+                    expected=f"must be 1 to {most}, the run's CLUSTER_MACHINES",
+                    hint="CLUSTER_MACHINES can be raised for the app's next run",
+                )
+            ],
+        )
+
+    def limit(found: RunRecord) -> RunRecord:
+        if not found.accepts:
+            raise NotReadyError(f"the run {found.run_id} is being removed: its machines go")
+        return found.model_copy(update={"scaled_to": machines})
+
+    return services.runs.change(record.run_id, limit)
 
 
 def unwatch(services: Services, run_id: str) -> bool:

@@ -8,7 +8,7 @@ from chalicelib.core.config import ParsedConfig, parse_config, parse_keys
 from chalicelib.core.jobfile import JobFileHeader
 from chalicelib.core.run import RunRecord
 from chalicelib.core.upload import Upload
-from chalicelib.errors import JobFileError, Problem
+from chalicelib.errors import ConfigError, JobFileError, NotFoundError, Problem
 
 
 def config_of(
@@ -48,3 +48,23 @@ def _other_app(found: str, upload: Upload) -> Problem:
         else "the app whose folder the job file was put in"
     )
     return Problem(where="config.APP_NAME", found=repr(found), expected=f"{upload.app!r}, {whose}")
+
+
+def of_app(services: Services, app: str, given: ParsedConfig | None) -> ParsedConfig:
+    """The configuration to set an app up with: the one given, or the one set up last.
+
+    Raises ConfigError when it is another app's, and NotFoundError when there is none.
+    """
+    if given is None:
+        saved = services.store.read(keys.app_config(app))
+        if saved is None:
+            raise NotFoundError(f"the app {app} was never set up: give its configuration")
+        return parse_config(saved.body.decode(), keys.app_config(app))
+    if given.config.app_name != app:
+        problem = Problem(
+            where="APP_NAME",
+            found=repr(given.config.app_name),
+            expected=f"must be {app!r}, the app that is asked for",
+        )
+        raise ConfigError("config", [problem])
+    return given

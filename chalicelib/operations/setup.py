@@ -50,12 +50,8 @@ def set_up(
     (an earlier run is still being removed) and SetupFailedError.
     """
     config = parsed.config
-    _check_region(services, config)
-    told = parsed.warnings
-    if fleet_file is not None:
-        told += from_file(fleet_file, config, source="fleet file").warnings
+    told = parsed.warnings + check_fit(services, config, fleet_file)
     kind, image, note = choose_worker(config, services.settings)
-    _check_roles(services, kind)
     _wait_for_names(services, config)
     refuse_foreign(
         config,
@@ -89,6 +85,19 @@ def set_up(
         keys.app_config(config.app_name), json.dumps(config.to_keys(), indent=1).encode()
     )
     return converge(services, record)
+
+
+def check_fit(
+    services: Services, config: RunConfig, fleet_file: Mapping[str, Any] | None
+) -> tuple[str, ...]:
+    """What can be told without AWS: whether this deployment can run such a configuration and fleet
+    file, with warnings. Raises ConfigError and FleetFileError."""
+    _check_region(services, config)
+    told: tuple[str, ...] = ()
+    if fleet_file is not None:
+        told = from_file(fleet_file, config, source="fleet file").warnings
+    _check_roles(services, choose_worker(config, services.settings)[0])
+    return told
 
 
 def converge(

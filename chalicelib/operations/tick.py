@@ -5,6 +5,7 @@ Nothing is remembered that could be observed; a tick that dies is made good by t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from aws_lambda_powertools import Logger
@@ -17,6 +18,7 @@ from chalicelib.aws.observe import Memory, follow_up, look
 from chalicelib.aws.services import Services
 from chalicelib.aws.status import StatusLease
 from chalicelib.core.config import RunConfig, parse_keys
+from chalicelib.core.cost import dollars, machine_hours
 from chalicelib.core.decide import decide
 from chalicelib.core.naming import app_of
 from chalicelib.core.next_step import outlook
@@ -53,6 +55,9 @@ class Status(BaseModel):
     done: int = 0
     dead: int = 0
     failures: int = 0
+    #: Failed tries, and dead jobs, by cause.
+    failed_by: Mapping[str, int] = {}
+    dead_by: Mapping[str, int] = {}
     waiting: int | None = None
     in_flight: int | None = None
     #: Messages in the dead-letter queue, which other apps may share.
@@ -69,6 +74,9 @@ class Status(BaseModel):
     #: What these machines may cost at most, in dollars an hour: MACHINE_PRICE for each. None where
     #: that isn't known: without that key, or with machines on demand, whose price is EC2's.
     dollars_an_hour: float | None = None
+    #: Hours of machines so far, as ticks saw them, and what they may have cost at most.
+    machine_hours: float = 0.0
+    dollars: float | None = None
     #: What ails its fleet, and why it was given up, if it was.
     health: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
@@ -152,7 +160,7 @@ def _tick(services: Services, run_id: str, lease: StatusLease) -> Status | None:
         if not plan or not all(isinstance(action, _RECORDED) for action in plan):
             seen, memory = follow_up(services, record, config, seen, memory)
             plan = _untried(decide(record, config, seen), tried)
-    status = _status(record, config, seen, memory, failures)
+    status = _status(record, config, seen, memory, failures, last)
     return status if not lease.damaged else _told(status, _DAMAGED)
 
 
@@ -183,7 +191,15 @@ def _status(
     seen: Observation,
     memory: Memory,
     failures: tuple[Failure, ...],
+    last: Status | None,
 ) -> Status:
+    hours = machine_hours(
+        last.machine_hours if last else 0.0,
+        seen_at=last.at if last else None,
+        machines=last.machines if last else 0,
+        now=seen.now,
+        machines_now=len(seen.instances),
+    )
     return Status(
         run_id=record.run_id,
         phase=record.phase,
@@ -192,6 +208,8 @@ def _status(
         done=seen.progress.done,
         dead=seen.progress.dead,
         failures=seen.progress.failures,
+        failed_by=dict(seen.progress.failed_by),
+        dead_by=dict(seen.progress.dead_by),
         waiting=seen.queue.visible if seen.queue else None,
         in_flight=seen.queue.in_flight if seen.queue else None,
         dead_letters=memory.dead_letters,
@@ -202,6 +220,8 @@ def _status(
         expected_end=_expected_end(record, seen),
         seconds=seen.progress.seconds,
         dollars_an_hour=_at_most(config, seen),
+        machine_hours=hours,
+        dollars=dollars(record, config.machine_price, hours),
         health=((record.stuck,) if record.stuck else ())
         + tuple(ailment.sentence for ailment in seen.ailments),
         errors=tuple(str(failure) for failure in failures),

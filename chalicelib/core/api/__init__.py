@@ -1,0 +1,1 @@
+"""The HTTP API as data: what may be asked, what is answered, and the document that says so."""
