@@ -6,7 +6,6 @@ with the event that API Gateway would make of the request.
 
 import json
 import re
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from chalice.app import Chalice
+from chalice.local import LocalChalice
 
 from local.agent import Wsgi
 
@@ -48,11 +48,12 @@ class LocalApi:
     def __init__(self) -> None:
         self._app: Chalice | None = None
         self._routes: list[tuple[re.Pattern[str], str]] = []
-        # Chalice keeps the current request in the app itself.
-        self._one_at_a_time = threading.Lock()
 
     def connect(self, app: Chalice) -> None:
         """Serve this app's routes from now on."""
+        # Chalice keeps the current request in the app itself; a Lambda has one at a time. This
+        # class of Chalice's own keeps one for each thread.
+        app.__class__ = LocalChalice
         self._app = app
         # Fixed paths first, as API Gateway prefers them.
         routes = sorted(app.routes, key=lambda route: route.count("{"))
@@ -84,8 +85,7 @@ class LocalApi:
         route, match = found
         variables = {name: unquote(value) for name, value in match.groupdict().items()}
         event = _event(environ, method, route, variables, body)
-        with self._one_at_a_time:
-            answer = self._app(event, Context(time.monotonic() + SECONDS, str(uuid.uuid4())))
+        answer = self._app(event, Context(time.monotonic() + SECONDS, str(uuid.uuid4())))
         headers = {"Content-Type": "application/json", **answer["headers"]}
         return answer["statusCode"], headers, answer["body"].encode()
 
