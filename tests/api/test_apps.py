@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from chalicelib.aws.services import utc_now
 from chalicelib.core.api.request import MOST_BYTES, MOST_JOB_FILE_BYTES
 from chalicelib.handlers.submit import on_job_file
-from chalicelib.operations import control
+from chalicelib.operations import control, submissions
+from chalicelib.operations.resume import resume_all
 from chalicelib.operations.tick import tick_run
 from tests.api.conftest import BUCKET, Api
 from tests.aws.samples import config_keys, job_file
@@ -260,3 +264,15 @@ def test_a_run_that_is_being_removed_takes_no_more(api: Api) -> None:
     for path, body in [("start", {}), ("scale", {"machines": 1})]:
         reply = api.call("POST", f"/apps/App/{path}", body)
         assert (reply.status, reply.body["error"]) == (409, "not-ready")
+
+
+def test_a_job_file_that_takes_too_long_goes_on_by_itself(api: Api) -> None:
+    """Time is up before the first message; a tick sends the rest."""
+    api.set_up()
+    hurried = replace(api.services(), deadline=utc_now() + timedelta(seconds=5))
+    body = json.dumps(job_file(3)).encode()
+    sent = submissions.take(hurried, "App", body, name="job", start=False, token="0123")
+    assert sent.state == "working"
+    assert [outcome.state for outcome in resume_all(api.services())] == ["closed"]
+    assert api.get(f"/apps/App/jobs/{sent.submission}")["state"] == "closed"
+    assert len(api.messages()) == 3

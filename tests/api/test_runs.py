@@ -12,7 +12,7 @@ import pytest
 from chalicelib.contract import DEAD, DONE, FAILED, INPUT, MEMORY
 from chalicelib.core import keys
 from chalicelib.core.run import Phase, RunRecord
-from chalicelib.operations import control, redrive
+from chalicelib.operations import control, failures, redrive, run_view
 from chalicelib.operations.tick import tick_run
 from tests.api.conftest import Api
 from tests.aws.samples import config_keys
@@ -330,3 +330,29 @@ def test_two_job_files_are_sent_again_each_by_its_own(api: Api) -> None:
         "project/analysis.cppipe": 2,
         "project/other.cppipe": 2,
     }
+
+
+@pytest.mark.parametrize("calls", [1, 3])
+def test_a_large_ledger_is_looked_through_piece_by_piece(
+    api: Api, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    """Pages are short, or empty, and nothing is left out or told twice."""
+    run = ledger(api)
+    everything = all_pages(api, f"/runs/{run}/failures?limit=100", "failures")
+    monkeypatch.setattr(failures, "_CALL", 1)
+    monkeypatch.setattr(failures, "_MOST_CALLS", calls)
+    for limit in (1, 2, 100):
+        assert all_pages(api, f"/runs/{run}/failures?limit={limit}", "failures") == everything
+
+
+def test_many_runs_are_looked_through_piece_by_piece(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = [put_run(api, "App", n) for n in range(3)]
+    for n in range(5):
+        put_run(api, "App-B", n)
+    monkeypatch.setattr(run_view, "_CALL", 2)
+    monkeypatch.setattr(run_view, "_MOST_CALLS", 2)
+    for live in ("false", "true"):
+        listed = all_pages(api, f"/runs?limit=2&app=App&live={live}", "runs")
+        assert [run["run"] for run in listed] == (mine if live == "false" else [])

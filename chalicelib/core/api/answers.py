@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 class _Answer(BaseModel):
     # What has a default is always there, and the document says so.
-    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(
+        frozen=True, json_schema_serialization_defaults_required=True, defer_build=True
+    )
 
 
 class ProblemAnswer(_Answer):

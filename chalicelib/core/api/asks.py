@@ -19,13 +19,14 @@ Cause = Annotated[str, Field(json_schema_extra={"enum": sorted(CAUSES)})]
 class Ask(BaseModel):
     """A body: nothing but what is named, of exactly its type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    # Built when first used: a request uses few of the models.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class Query(BaseModel):
     """A query: nothing but what is named, each once."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class ConfigAsk(Ask):
