@@ -6,6 +6,11 @@
     python run.py startCluster [FLEETFILE] [--config FILE]
     python run.py monitor [MONITORFILE] [True] [--config FILE]
     python run.py stop [APP] [--no-wait] [--config FILE]
+    python run.py runs [APP] [--live] [--config FILE]
+    python run.py status [RUN] [--json] [--config FILE]
+    python run.py failures [RUN] [--dead] [--json] [--config FILE]
+    python run.py scale MACHINES [APP] [--config FILE]
+    python run.py redrive [RUN] [--cause CAUSE] [--job ID] [--config FILE]
     python run.py sweep [--dry-run] [--lost] [--config FILE]
     python run.py local [--port P] [--bucket NAME] [--seconds-per-tick S]
     python run.py demo
@@ -24,6 +29,7 @@ from typing import Any
 
 from chalicelib.errors import CellFleetError
 from commandline.monitor import monitor, stop
+from commandline.runs import failures, redrive, runs, scale, status
 from commandline.shared import CONFIG, aws_trouble
 from commandline.submit import setup, start_cluster, submit_job
 from commandline.sweep import sweep
@@ -111,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     end.add_argument("app", nargs="?", default="", help="default: the config's APP_NAME")
     end.add_argument("--no-wait", action="store_true", help="don't wait until nothing is left")
+    _about_runs(command, with_config)
     rest = with_config(command("sweep", sweep, "remove what no live run of this deployment needs"))
     rest.add_argument("--dry-run", action="store_true", help="show it, and remove nothing")
     rest.add_argument(
@@ -121,6 +128,32 @@ def _parser() -> argparse.ArgumentParser:
     command("local", None, "an AWS on this machine, with real workers (see local --help)")
     command("demo", None, "render a sample plate and analyse it on an embedded AWS")
     return parser
+
+
+def _about_runs(command: Any, with_config: Any) -> None:
+    """The commands that look at runs, and tell them something."""
+    listed = with_config(command("runs", runs, "list runs, by app and time"))
+    listed.add_argument("app", nargs="?", default="", help="of this app only")
+    listed.add_argument("--live", action="store_true", help="only those that haven't finished")
+    for name, run, text in (
+        ("status", status, "say how a run stands"),
+        ("failures", failures, "list failed tries of a run's jobs, and why they failed"),
+        ("redrive", redrive, "send a run's dead jobs again"),
+    ):
+        about = with_config(command(name, run, text))
+        about.add_argument(
+            "run", nargs="?", default="", help="its id, or an app; default: the config's app"
+        )
+        if run is not redrive:
+            about.add_argument("--json", action="store_true", help="for programs")
+        if run is failures:
+            about.add_argument("--dead", action="store_true", help="only jobs that were given up")
+        if run is redrive:
+            about.add_argument("--cause", action="append", help="only jobs that died of it")
+            about.add_argument("--job", action="append", metavar="ID", help="only this job")
+    bound = with_config(command("scale", scale, "bound the machines of a live run"))
+    bound.add_argument("machines", metavar="MACHINES", help="at most so many; all: no bound")
+    bound.add_argument("app", nargs="?", default="", help="default: the config's APP_NAME")
 
 
 if __name__ == "__main__":
