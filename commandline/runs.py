@@ -121,7 +121,8 @@ def _lines(run: RunAnswer) -> Iterator[str]:
     if jobs.waiting is not None:
         counts += f", {jobs.in_flight or 0} in process, {jobs.waiting} waiting"
     yield f"  jobs      {jobs.total}: {counts}"
-    yield f"  machines  {run.machines.there}, at most {run.machines.at_most} {run.machines.reason}"
+    reason = f" ({run.machines.reason})" if run.machines.reason else ""
+    yield f"  machines  {run.machines.there}, at most {run.machines.at_most}{reason}"
     if pace.expected_end is not None:
         yield f"  end       about {pace.expected_end:%Y-%m-%d %H:%M} UTC"
     if dollars.so_far_at_most is not None:

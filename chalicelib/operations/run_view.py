@@ -114,7 +114,7 @@ def _limit(record: RunRecord, most: int) -> tuple[int, str]:
         return most, ""
     if least == record.machine_limit:
         return least, record.limit_reason
-    return least, f"at most {least} were asked for"
+    return least, "so many were asked for by scale"
 
 
 def _causes(counts: Mapping[str, int]) -> Iterator[Cause]:
