@@ -24,9 +24,9 @@ from chalicelib.contract import (
     SKIPPED,
     JobMessage,
     LedgerEntry,
-    format_group,
     ledger_prefix,
 )
+from chalicelib.contract.groups import format_group
 from chalicelib.core import keys
 from chalicelib.core.api.answers import SubmissionAnswer
 from chalicelib.core.compact_set import CompactSet
