@@ -50,7 +50,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app.py": ("chalice", "chalicelib", "aws_lambda_powertools"),
     "worker/": (
         "worker", "chalicelib.contract", "boto3", "botocore", "mypy_boto3_*",
-        "bioformats", "cellprofiler", "cellprofiler_core", "javabridge",
+    ),
+    # In the process, and the Python, of CellProfiler.
+    "worker/warm_": (
+        "worker.warm_image_sets", "bioformats", "cellprofiler", "cellprofiler_core", "h5py",
+        "javabridge", "numpy",
     ),
 }  # fmt: skip
 
@@ -187,6 +191,8 @@ def _assigned_attributes(node: ast.AST) -> list[ast.expr]:
 def _lacking_in_3_8(node: ast.AST) -> str:
     """What Python 3.8 lacks in this node, or ""."""
     match node:
+        case ast.Attribute(value=ast.Name(id="os"), attr="chdir"):
+            return ""  # `contextlib` got one later
         case ast.Attribute(attr=name) if name in SINCE_3_9_NAMES:
             return name
         case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), keywords=keywords):

@@ -88,6 +88,7 @@ BAD: list[tuple[Rule, str, str]] = [
     (architecture.python_3_8, WORKER, "from functools import partial\nzip(a, b, strict=True)"),
     (architecture.python_3_8, WORKER, "@dataclasses.dataclass(kw_only=True)\nclass A: ..."),
     (architecture.python_3_8, WORKER, "from datetime import UTC"),
+    (architecture.python_3_8, WORKER, "with contextlib.chdir(folder): ..."),
     (architecture.python_3_8, "chalicelib/contract/__init__.py", "import zoneinfo"),
 ]
 
@@ -115,7 +116,7 @@ GOOD: list[tuple[Rule, str, str]] = [
     (
         architecture.python_3_8,
         WORKER,
-        "if (n := 1): ...\nx = flags | os.O_CREAT\nd = {**a, 'k': 1}",
+        "if (n := 1): ...\nos.chdir('/')\nx = flags | os.O_CREAT\nd = {**a, 'k': 1}",
     ),
     (architecture.python_3_8, WORKER, "from __future__ import annotations\nx: list[str] | None"),
     (architecture.python_3_8, WORKER, "Settings(slots=2, strict=True)"),

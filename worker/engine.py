@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Callable, Mapping
+from typing import IO, Callable, Iterator, Mapping
 
 from chalicelib import contract
 from worker.failures import Check, JobFailure
@@ -19,7 +19,7 @@ from worker.failures import Check, JobFailure
 _LINE_BYTES = 4096
 _TAIL_LINES = 200
 _ERROR_LINES = 20
-_POLL_SECONDS = 0.2
+POLL_SECONDS = 0.2
 # Lines that decide about success wherever they stand; kept apart from the tail.
 MODULE_ERROR = "Error detected during run of module"
 LOAD_ERROR = "Failed to load pipeline"
@@ -47,8 +47,9 @@ class Finished:
 
 @dataclass(frozen=True)
 class Command:
-    """What CellProfiler is asked to do. `data_file` is an argument such as
-    `--data-file=PATH`, "" for batch files; `group` is "" where it isn't to be named."""
+    """What CellProfiler is asked to do. `data_file` is LoadData's CSV, `file_list` a list of files;
+    a batch file has neither. `group` is "" where it isn't to be named. `cold` says why a process
+    of its own has to do it; "" where a warm one may."""
 
     executable: str
     pipeline: Path
@@ -56,17 +57,20 @@ class Command:
     output: Path
     done: Path
     temporary: Path
-    data_file: str = ""
+    data_file: Path | None = None
+    file_list: Path | None = None
     group: str = ""
     always_continue: bool = False
     plugins: Path | None = None
+    cold: str = ""
 
     def arguments(self) -> list[str]:
         """The argument list."""
         arguments = [self.executable, "-c", "-r"]
         arguments += ["-p", str(self.pipeline), "-i", str(self.input)]
         arguments += ["-o", str(self.output), "-d", str(self.done)]
-        arguments += [self.data_file] if self.data_file else []
+        arguments += ["--data-file=%s" % self.data_file] if self.data_file else []
+        arguments += ["--file-list=%s" % self.file_list] if self.file_list else []
         arguments += ["-g", self.group] if self.group else []
         arguments += ["--plugins-directory=%s" % self.plugins] if self.plugins else []
         arguments += ["--always-continue"] if self.always_continue else []
@@ -78,13 +82,18 @@ class Command:
 
     def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
         """The process's environment: one thread a slot, temporary files in the job's folder."""
-        threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        return {
-            **inherited,
-            **dict.fromkeys(threads, "1"),
-            "TMPDIR": str(self.temporary),
-            "PYTHONUNBUFFERED": "1",
-        }
+        return environment(inherited, self.temporary)
+
+
+def environment(inherited: Mapping[str, str], temporary: Path) -> dict[str, str]:
+    """The environment of CellProfiler's processes, warm or not."""
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return {
+        **inherited,
+        **dict.fromkeys(threads, "1"),
+        "TMPDIR": str(temporary),
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 class Output:
@@ -105,11 +114,21 @@ class Output:
         self._log(line)
 
     def read(self, stream: IO[bytes]) -> None:
-        """Take all of a stream, cutting lines that never end."""
-        for raw in iter(lambda: stream.readline(_LINE_BYTES), b""):
-            line = raw.decode("utf-8", "replace").rstrip()
-            if line:
-                self.feed(line)
+        """Take all of a stream."""
+        for line in lines_of(stream):
+            self.feed(line)
+
+    def finished(self, exit_code: int, done: str) -> Finished:
+        """All that is known of a run that ended so."""
+        return Finished(exit_code, done, self.module_errors, tuple(self.signs), tuple(self.tail))
+
+
+def lines_of(stream: IO[bytes]) -> Iterator[str]:
+    """The lines of a stream that aren't empty, cutting those that never end."""
+    for raw in iter(lambda: stream.readline(_LINE_BYTES), b""):
+        line = raw.decode("utf-8", "replace").rstrip()
+        if line:
+            yield line
 
 
 def run(
@@ -145,17 +164,11 @@ def run(
     try:
         _wait(process, clock() + timeout, timeout, check, clock)
     finally:
-        _kill(process)
+        kill(process)
         reader.join(5)
         if not reader.is_alive():
             process.stdout.close()
-    return Finished(
-        exit_code=process.returncode,
-        done=_text(command.done),
-        module_errors=output.module_errors,
-        signs=tuple(output.signs),
-        tail=tuple(output.tail),
-    )
+    return output.finished(process.returncode, _text(command.done))
 
 
 def _wait(
@@ -167,19 +180,24 @@ def _wait(
 ) -> None:
     while True:
         try:
-            process.wait(_POLL_SECONDS)
+            process.wait(POLL_SECONDS)
             return
         except subprocess.TimeoutExpired:
             check()
         if clock() > deadline:
-            raise JobFailure(
-                contract.HANG,
-                "CellProfiler had not finished after %.0f minutes and was stopped; if such jobs "
-                "do take that long, raise SQS_MESSAGE_VISIBILITY" % (timeout / 60),
-            )
+            raise hang(timeout)
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def hang(timeout: float) -> JobFailure:
+    """The failure of a job that had `timeout` seconds."""
+    return JobFailure(
+        contract.HANG,
+        "CellProfiler had not finished after %.0f minutes and was stopped; if such jobs "
+        "do take that long, raise SQS_MESSAGE_VISIBILITY" % (timeout / 60),
+    )
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
     """End the process and all that it started; also what a process that ended left behind."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

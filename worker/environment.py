@@ -75,6 +75,7 @@ class Environment:
     host_dir: Path | None = None
     idle_seconds: float = contract.IDLE_SECONDS
     cellprofiler: str = "cellprofiler"
+    engine: str = contract.WARM
     ecs_agent_uri: str = ""
 
     @property
@@ -86,6 +87,11 @@ class Environment:
     def work(self) -> Path:
         """Where each job has a folder of its own."""
         return self.root / "local_output"
+
+    @property
+    def data_files(self) -> Path:
+        """Where data files are kept while they are in use."""
+        return self.root / "data_files"
 
     @property
     def plugins(self) -> Path | None:
@@ -132,6 +138,7 @@ class Environment:
             host_dir=Path(host_dir) if host_dir else None,
             idle_seconds=reader.seconds(contract.ENV_IDLE_SECONDS, contract.IDLE_SECONDS),
             cellprofiler=reader.text(contract.ENV_CELLPROFILER) or "cellprofiler",
+            engine=reader.one_of(contract.ENV_ENGINE, contract.ENGINES),
             ecs_agent_uri=reader.text("ECS_AGENT_URI"),
         )
         if reader.problems:
@@ -161,6 +168,15 @@ class _Reader:
 
     def yes(self, name: str) -> bool:
         return self.text(name).lower() == "true"
+
+    def one_of(self, name: str, choices: tuple[str, ...]) -> str:
+        """The first choice where nothing is said."""
+        value = self.text(name) or choices[0]
+        if value not in choices:
+            self.problems.append(
+                "%s is %r, expected %s" % (name, value, " or ".join(map(repr, choices)))
+            )
+        return value
 
     def whole(self, name: str, otherwise: int) -> int:
         return self._number(name, otherwise, int, "a whole number")

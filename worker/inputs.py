@@ -41,6 +41,11 @@ class Wanted:
     what: str
     optional: bool = False
 
+    @property
+    def address(self) -> str:
+        """Where it is."""
+        return "s3://%s/%s" % (self.bucket, self.key)
+
 
 @dataclass
 class _Held:
@@ -100,14 +105,24 @@ class Inputs:
                         item.path.unlink()
 
 
-def download(s3: S3Client, item: Wanted) -> None:
-    """Fetch one object whole, or not at all.
+def etag_of(s3: S3Client, item: Wanted) -> str:
+    """The ETag of an object's present version. Raises JobFailure, as `download`."""
+    try:
+        return s3.head_object(Bucket=item.bucket, Key=item.key)["ETag"]
+    except ClientError as error:
+        raise _refused(error, item, item.address) from error
+    except BotoCoreError as error:
+        raise explain(error, "looking at %s" % item.address, contract.DOWNLOAD) from error
+
+
+def download(s3: S3Client, item: Wanted) -> str:
+    """Fetch one object whole, or not at all; returns its ETag.
 
     Raises JobFailure: `input` when it is missing, empty or a truncated TIFF, `download` when
     what arrived isn't what S3 has.
     """
     temporary = item.path.with_name("%s.%s.part" % (item.path.name[:100], uuid.uuid4().hex[:8]))
-    address = "s3://%s/%s" % (item.bucket, item.key)
+    address = item.address
     try:
         head = s3.head_object(Bucket=item.bucket, Key=item.key)
         if not head["ContentLength"]:
@@ -116,6 +131,7 @@ def download(s3: S3Client, item: Wanted) -> None:
         s3.download_file(item.bucket, item.key, str(temporary))
         _verify(temporary, head, item.what, address)
         temporary.rename(item.path)
+        return head["ETag"]
     except ClientError as error:
         raise _refused(error, item, address) from error
     except (OSError, BotoCoreError) as error:

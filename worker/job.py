@@ -10,13 +10,13 @@ from typing import Any
 
 from chalicelib import contract
 from chalicelib.contract.groups import output_leaf
-from worker import engine
 from worker.check import Results, check
 from worker.commit import CommitFile
 from worker.donecheck import is_done
+from worker.engine import Command
 from worker.failures import INTERRUPTED, RUN_STOPPED, Cancelled, JobFailure, explain
 from worker.logs import JobLog
-from worker.prepare import Folder, prepare
+from worker.prepare import Folder, Prepared, prepare
 from worker.publish import AlreadyPublished, Busy, Destination, Publication
 from worker.queue import Heartbeat, Lease, QueueGone
 from worker.reception import NO_SUBMISSION, NOT_KEPT, admit
@@ -110,19 +110,23 @@ class _Attempt:
     def _run_cellprofiler(self) -> Results:
         tools = self.tools
         self.folder.make()
-        job = prepare(tools.s3, tools.environment, self.message, self.folder)
-        with tools.inputs.hold(job.wanted, self.heartbeat.check):
-            self.log.write("Fetched %d files" % len(job.wanted))
-            self.log.write(job.command.line())
-            finished = engine.run(
-                job.command,
-                tools.environment.job_timeout,
-                self.heartbeat.check,
-                self.log.write,
-                tools.clock,
-            )
+        check_lease = self.heartbeat.check
+        with tools.data_files.held() as data_files:
+            job = prepare(tools.s3, data_files, tools.environment, self.message, self.folder)
+            with tools.inputs.hold(job.wanted, check_lease):
+                self.log.write("Fetched %d files" % len(job.wanted))
+                self.log.write(job.command.line())
+                finished = tools.engine.run(
+                    self._command(job), tools.environment.job_timeout, check_lease, self.log.write
+                )
         self.heartbeat.check(PUBLISH_GRACE)
         return check(finished, self.folder.output, job.expected)
+
+    def _command(self, job: Prepared) -> Command:
+        """What failed once is tried again in the plainest way."""
+        if self.number > 1 and not job.command.cold:
+            return replace(job.command, cold="an earlier attempt failed")
+        return job.command
 
     def _commit(self) -> CommitFile | None:
         """Where the job's commit is. DCP's messages have none: nothing tells a job that was

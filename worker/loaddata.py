@@ -79,16 +79,16 @@ def select(path: str, name: str, group: Group, rows: tuple[int, int] | None = No
     `rows` is the range (first and last, from 1) to which the pipeline restricts LoadData.
     Raises JobFailure (cause `input`) when no row matches or a row can't be read.
     """
-    with _open(path) as file:
-        table = _Table(file, name)
+    with open_csv(path) as file:
+        table = Table(file, name)
         keys = [table.key(key) for key, _ in group]
         kinds = [table.first_kind(key) for key, _ in group]
         for _, fields in table.records():
             for index, key in enumerate(keys):
                 kinds[index] = widen(kinds[index], key(fields)) if kinds[index] else ""
     seen = _Seen(group)
-    with _open(path) as file:
-        table = _Table(file, name)
+    with open_csv(path) as file:
+        table = Table(file, name)
         count = 0
         images: list[Image] = []
         for number, fields in table.records(rows):
@@ -106,7 +106,7 @@ def rewrite(source: str, target: str, move: Callable[[str], str]) -> None:
 
     All rows are kept, so that the columns' types and the image numbers stay.
     """
-    with _open(source) as file, open(target, "w", encoding="utf-8", newline="") as copy:
+    with open_csv(source) as file, open(target, "w", encoding="utf-8", newline="") as copy:
         writer = csv.writer(copy, lineterminator="\n")
         reader = csv.reader(file)
         header = next(reader, [])
@@ -135,12 +135,13 @@ def _category(name: str) -> tuple[str, str, str] | None:
     return None
 
 
-def _open(path: str) -> TextIO:
+def open_csv(path: str) -> TextIO:
+    """The CSV's text."""
     # As CellProfiler: universal newlines. A byte that isn't UTF-8 must not end the worker.
     return open(path, encoding="utf-8", errors="surrogateescape")
 
 
-class _Table:
+class Table:
     """One pass over a CSV."""
 
     def __init__(self, file: TextIO, name: str):

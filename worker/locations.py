@@ -87,12 +87,13 @@ class Places:
         """Where the object `key` belongs on this disk."""
         return self.mount / key
 
-    def move(self, text: str) -> str:
-        """A path or URL of the container, as it has to read on this disk."""
-        url = _FILE_URL.match(text)
-        head = url.group(0) if url else ""
-        path = text[len(head) :]
-        if path != BUCKET_MOUNT and not path.startswith(BUCKET_MOUNT + "/"):
-            return text
-        mount = pathname2url(str(self.mount)) if url else str(self.mount)
-        return head + mount + path[len(BUCKET_MOUNT) :]
+
+def move(mount: Path, text: str) -> str:
+    """A path or URL of the container, as it has to read on this disk, with the bucket at `mount`."""
+    url = _FILE_URL.match(text)
+    head = url.group(0) if url else ""
+    path = text[len(head) :]
+    if path != BUCKET_MOUNT and not path.startswith(BUCKET_MOUNT + "/"):
+        return text
+    there = pathname2url(str(mount)) if url else str(mount)
+    return head + there + path[len(BUCKET_MOUNT) :]

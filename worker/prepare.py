@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Iterator
 
 from chalicelib import contract
 from chalicelib.contract.groups import format_group
-from worker import loaddata
 from worker.check import Expected
+from worker.datafile import Held
 from worker.engine import Command
 from worker.environment import Environment
 from worker.failures import JobFailure
@@ -60,7 +60,11 @@ class Prepared:
 
 
 def prepare(
-    s3: S3Client, environment: Environment, message: contract.JobMessage, folder: Folder
+    s3: S3Client,
+    data_files: Held,
+    environment: Environment,
+    message: contract.JobMessage,
+    folder: Folder,
 ) -> Prepared:
     """Fetch pipeline and data file, and find what else the job needs. Raises JobFailure."""
     kind = posixpath.splitext(message.data_file)[1].lower()
@@ -76,7 +80,7 @@ def prepare(
             "USE_PLUGINS is 'True', but this image has no folder %s"
             % (environment.root / "CellProfiler-plugins"),
         )
-    preparation = _Preparation(s3, environment, message, folder)
+    preparation = _Preparation(s3, data_files, environment, message, folder)
     if kind == ".csv":
         return preparation.with_csv()
     return preparation.with_list() if kind == ".txt" else preparation.with_batch_file()
@@ -86,9 +90,15 @@ class _Preparation:
     """The steps that the kinds of data file share, and those that they don't."""
 
     def __init__(
-        self, s3: S3Client, environment: Environment, message: contract.JobMessage, folder: Folder
+        self,
+        s3: S3Client,
+        data_files: Held,
+        environment: Environment,
+        message: contract.JobMessage,
+        folder: Folder,
     ):
         self.s3 = s3
+        self.data_files = data_files
         self.environment = environment
         self.message = message
         self.folder = folder
@@ -111,21 +121,17 @@ class _Preparation:
                 % (", ".join(keys), self.message.pipeline, ", ".join(grouping) or "nothing"),
             )
         name = self.message.data_file
-        path = self._fetch(name, "data file")
+        data_file = self.data_files.get(self.environment.workspace_bucket, name)
         module = self.pipeline.load_data
-        selection = loaddata.select(str(path), name, self.message.group, _row_range(module))
+        selection = data_file.select(self.message.group, _row_range(module))
         loads_images = module is None or module.get("Load images based on this data?") != "No"
         wanted = [
             self._wanted(image.location, "%s, %s" % (name, image))
             for image in (selection.images if loads_images else ())
         ]
-        if str(self.environment.mount) != contract.BUCKET_MOUNT:
-            moved = path.with_name("moved-" + path.name)
-            loaddata.rewrite(str(path), str(moved), self.places.move)
-            moved.rename(path)
         return self._prepared(
             [item for item in wanted if item],
-            data_file="--data-file=%s" % path,
+            data_file=data_file.path,
             group=format_group(self.message.group),
             image_sets=selection.image_sets,
         )
@@ -145,7 +151,7 @@ class _Preparation:
         path.write_text("".join(line + "\n" for line in lines), "utf-8")
         grouped = set(self.pipeline.grouping or ()) == {key for key, _ in self.message.group}
         group = format_group(self.message.group) if grouped else ""
-        return self._prepared(wanted, data_file="--file-list=%s" % path, group=group)
+        return self._prepared(wanted, file_list=path, group=group)
 
     def with_batch_file(self) -> Prepared:
         """A batch file is the pipeline, and says itself where its images are."""
@@ -155,7 +161,8 @@ class _Preparation:
         self,
         wanted: list[Wanted],
         group: str,
-        data_file: str = "",
+        data_file: Path | None = None,
+        file_list: Path | None = None,
         image_sets: int | None = None,
     ) -> Prepared:
         environment = self.environment
@@ -168,9 +175,11 @@ class _Preparation:
             done=self.folder.path / "done",
             temporary=self.folder.temporary,
             data_file=data_file,
+            file_list=file_list,
             group=group,
             always_continue=environment.always_continue,
             plugins=environment.plugins if environment.use_plugins else None,
+            cold=self._cold(data_file),
         )
         expected = Expected(image_sets, self.pipeline.image_csv, environment.always_continue)
         aids = (
@@ -179,6 +188,14 @@ class _Preparation:
         )
         optional = tuple(replace(item, optional=True) for item in aids if item)
         return Prepared((*wanted, *optional), command, expected)
+
+    def _cold(self, data_file: Path | None) -> str:
+        """Why a warm CellProfiler isn't for the job; "" if the worker sees no reason."""
+        if self.environment.engine == contract.COLD:
+            return "ENGINE is '%s'" % contract.COLD
+        if data_file is None:
+            return "its data file is no CSV"
+        return "it uses plugins" if self.environment.use_plugins else ""
 
     def _fetch(self, key: str, what: str) -> Path:
         """A copy of the job's own: another job may have another version of the same key."""

@@ -5,17 +5,21 @@ from __future__ import annotations
 import shutil
 import threading
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Callable
 
 from chalicelib import contract
+from worker.datafile import DataFiles
 from worker.environment import Environment
 from worker.inputs import Inputs
 from worker.job import work
+from worker.locations import move
 from worker.protection import Protection
 from worker.queue import POLL_SECONDS, Queue, QueueGone, Stop
 from worker.reception import Unfit
 from worker.tools import Tools
+from worker.warm import WarmEngine
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -70,8 +74,10 @@ class Supervisor:
                 clients.sqs, environment.queue_url, environment.dead_letter_url, **arguments
             ),
             inputs=Inputs(clients.s3),
+            data_files=data_files(environment, clients.s3),
             protection=Protection(environment.ecs_agent_uri, clock),
             stop=self._stop,
+            engine=WarmEngine(environment.cellprofiler, environment.work, clock),
             clock=clock,
             now=now,
             alive=self._sign_of_life,
@@ -101,6 +107,7 @@ class Supervisor:
         while any(slot.is_alive() for slot in slots) and not self._overdue():
             self._look()
             self._sleep(_LOOK_SECONDS)
+        self._forget_data_files()
         print("Worker ends: %s" % (self._stop.reason or "all slots ended"), flush=True)
         return self._exit_code
 
@@ -127,13 +134,19 @@ class Supervisor:
         which use more of the machine than the rest, don't all come at once."""
         if number:
             self._stop.wait(number * self._environment.seconds_to_start)
-        while not self._stop.given():
-            self._one()
+        environment = self._environment
+        engine = WarmEngine(environment.cellprofiler, environment.work, self._clock)
+        tools = replace(self._tools, engine=engine)
+        try:
+            while not self._stop.given():
+                self._one(tools)
+        finally:
+            engine.close()
 
-    def _one(self) -> None:
+    def _one(self, tools: Tools) -> None:
         """One message, whatever happens."""
         try:
-            self._receive_and_work()
+            self._receive_and_work(tools)
         except QueueGone:
             self._stop.set("the queue is gone: the run was stopped", at_once=True)
         except Unfit as error:
@@ -143,18 +156,18 @@ class Supervisor:
             traceback.print_exc()
             self._stop.wait(_PAUSE_SECONDS)
 
-    def _receive_and_work(self) -> None:
-        lease = self._tools.queue.receive()
+    def _receive_and_work(self, tools: Tools) -> None:
+        lease = tools.queue.receive()
         if lease is None:
             return
         with self._lock:
             self._busy += 1
         try:
-            work(self._tools, lease)
+            work(tools, lease)
         except (QueueGone, Unfit):
             raise
         except Exception:
-            self._tools.queue.give_back(lease)
+            tools.queue.give_back(lease)
             raise
         finally:
             with self._lock:
@@ -169,7 +182,18 @@ class Supervisor:
                 print("The sign of life couldn't be left: %s" % error, flush=True)
 
     def _clean_up(self) -> None:
-        """Remove the folders of jobs that a dead predecessor left in the same root."""
+        """Remove what a dead predecessor left in the same root."""
         self._environment.work.mkdir(parents=True, exist_ok=True)
         for folder in self._environment.work.glob("job-*"):
             shutil.rmtree(str(folder), ignore_errors=True)
+        self._forget_data_files()
+
+    def _forget_data_files(self) -> None:
+        shutil.rmtree(str(self._environment.data_files), ignore_errors=True)
+
+
+def data_files(environment: Environment, s3: S3Client) -> DataFiles:
+    """The container's data files, with the paths of this disk in them."""
+    mount = environment.mount
+    moved = str(mount) != contract.BUCKET_MOUNT
+    return DataFiles(s3, environment.data_files, partial(move, mount) if moved else None)

@@ -1,15 +1,17 @@
-"""What the slots of a container share."""
+"""What a slot works with; all but the engine is shared by the slots of a container."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable
 
+from worker.datafile import DataFiles
 from worker.environment import Environment
 from worker.inputs import Inputs
 from worker.ledger import Ledger
 from worker.protection import Protection
 from worker.queue import Queue, Stop
+from worker.warm import WarmEngine
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -26,8 +28,10 @@ class Tools:
     logs: CloudWatchLogsClient | None
     queue: Queue
     inputs: Inputs
+    data_files: DataFiles
     protection: Protection
     stop: Stop
+    engine: WarmEngine
     clock: Callable[[], float]
     now: Callable[[], float]
     alive: Callable[[], None]

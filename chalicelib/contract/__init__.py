@@ -173,6 +173,10 @@ ENV_UPLOAD_ARGUMENTS = "CELLFLEET_UPLOAD_ARGUMENTS"
 ENV_DISK_GB = "CELLFLEET_DISK_GB"
 #: The folder shared with the host: signs of life out, the spot notice in.
 ENV_HOST_DIR = "CELLFLEET_HOST_DIR"
+#: How CellProfiler is run: kept warm between jobs, or by its command line for each.
+ENV_ENGINE = "CELLFLEET_ENGINE"
+WARM, COLD = "warm", "cli"
+ENGINES = (WARM, COLD)
 ENV_IDLE_SECONDS = "CELLFLEET_IDLE_SECONDS"
 #: Not in the task definition; the image (or the embedded AWS) sets them.
 ENV_ROOT = "CELLFLEET_ROOT"

@@ -83,6 +83,7 @@ def task_environment(
             contract.ENV_UPLOAD_ARGUMENTS: json.dumps(config.upload_arguments, sort_keys=True),
             contract.ENV_DISK_GB: f"{config.container_disk_gb:g}",
             contract.ENV_HOST_DIR: CONTAINER_FOLDER,
+            contract.ENV_ENGINE: config.engine,
         }
     return environment
 

@@ -314,6 +314,14 @@ SECTIONS: dict[str, dict[str, KeyDoc]] = {
             "CellFleet image of the same CellProfiler version, which then takes its place.",
             example="auto",
         ),
+        "engine": KeyDoc(
+            "How CellProfiler is run",
+            "'warm': each copy is kept running from job to job, which spares its start and the "
+            "reading of the data file; results are those of its command line, which still does "
+            "what can't be done warm (worker/README.md). 'cli': the command line for every job. A "
+            "DCP image has but this one.",
+            example="cli",
+        ),
     },
 }
 

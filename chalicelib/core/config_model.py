@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from chalicelib.contract import ENGINES
 from chalicelib.core.config_types import (
     Bucket,
     Choice,
@@ -72,6 +73,7 @@ _TOPIC = Text(
     optional=True,
 )
 _WORKER = Choice(("auto", "cellfleet", "dcp"))
+_ENGINE = Choice(ENGINES)
 
 
 class RunConfig(BaseModel):
@@ -142,6 +144,7 @@ class RunConfig(BaseModel):
     requirements: Annotated[str, _REQUIREMENTS] = ""
 
     worker: Annotated[Literal["auto", "cellfleet", "dcp"], _WORKER] = "auto"
+    engine: Annotated[Literal["warm", "cli"], _ENGINE] = "warm"
 
     @property
     def slots_per_machine(self) -> int:

@@ -57,6 +57,7 @@ OUR_NAMES = [
     "CELLFLEET_UPLOAD_ARGUMENTS",
     "CELLFLEET_DISK_GB",
     "CELLFLEET_HOST_DIR",
+    "CELLFLEET_ENGINE",
 ]
 
 DCP_TAG = "cellprofiler/distributed-cellprofiler:2.2.0_4.2.8"
@@ -181,7 +182,7 @@ def test_the_worker_is_told_which_run_it_works_for() -> None:
     assert found["SQS_QUEUE_URL"] == queue_url("Jobs")
     assert found["UPLOAD_FLAGS"] == "--acl bucket-owner-full-control --metadata-directive REPLACE"
     assert [found[name] for name in OUR_NAMES if name != "CELLFLEET_UPLOAD_ARGUMENTS"] == [
-        "Screen-1", DEPLOYMENT, queue_url("Dead"), "3", "900", "80.5", "/cellfleet",
+        "Screen-1", DEPLOYMENT, queue_url("Dead"), "3", "900", "80.5", "/cellfleet", "warm",
     ]  # fmt: skip
     assert json.loads(found["CELLFLEET_UPLOAD_ARGUMENTS"]) == {"ACL": "bucket-owner-full-control"}
 

@@ -59,9 +59,12 @@ def bucket(s3: Any) -> str:
 
 
 @pytest.fixture
-def world(aws: Any, endpoint: str, bucket: str, tmp_path: Path) -> World:
+def world(aws: Any, endpoint: str, bucket: str, tmp_path: Path) -> Iterator[World]:
     """A run with its queues, a small plate, and a CellProfiler that is a script."""
-    return World.make(aws, endpoint, bucket, tmp_path)
+    world = World.make(aws, endpoint, bucket, tmp_path)
+    yield world
+    for engine in world.engines:
+        engine.close()
 
 
 @pytest.fixture(scope="package")

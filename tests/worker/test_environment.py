@@ -41,6 +41,7 @@ def test_dcp_s_environment_is_understood() -> None:
     assert environment.mount == Path("/home/ubuntu/bucket")
     assert (environment.run, environment.state_bucket, environment.job_retries) == ("", "", 0)
     assert environment.upload_arguments == {}
+    assert environment.engine == "warm"
 
 
 def test_ours_is_added() -> None:
@@ -52,12 +53,14 @@ def test_ours_is_added() -> None:
             contract.ENV_UPLOAD_ARGUMENTS: '{"ACL": "bucket-owner-full-control"}',
             contract.ENV_ROOT: "/srv",
             contract.ENV_HOST_DIR: "/host",
+            contract.ENV_ENGINE: "cli",
         }
     )
     assert environment.run == "App-1"
     assert environment.upload_arguments == {"ACL": "bucket-owner-full-control"}
     assert environment.mount == Path("/srv/bucket")
     assert environment.host_dir == Path("/host")
+    assert environment.engine == "cli"
 
 
 def test_dcp_s_upload_flags_are_translated() -> None:
@@ -77,12 +80,14 @@ def test_all_problems_are_told_at_once() -> None:
                 "SECONDS_TO_START": "soon",
                 "UPLOAD_FLAGS": "--recursive yes",
                 "AWS_BUCKET": "b",
+                contract.ENV_ENGINE: "hot",
             }
         )
     text = str(caught.value)
     assert "SQS_QUEUE_URL is not set" in text
     assert "DOCKER_CORES is 'four', expected a whole number" in text
     assert "SECONDS_TO_START is 'soon'" in text
+    assert "CELLFLEET_ENGINE is 'hot', expected 'warm' or 'cli'" in text
     assert "'--recursive yes' is not understood" in text
 
 

@@ -15,10 +15,19 @@ from tests.worker.test_publish import Aged, Crash, Fragile
 from tests.worker.world import CSV, PIPELINE, RUN, SUBMISSION, World, load_data_csv
 from worker.commit import STALE_SECONDS, CommitFile
 from worker.donecheck import is_done
+from worker.environment import Environment
 from worker.inputs import Inputs
 from worker.job import PUBLISH_GRACE, work
-from worker.prepare import Folder, prepare
+from worker.prepare import Folder, Prepared, prepare
 from worker.queue import Queue, QueueGone, Stop
+
+
+def prepared(
+    world: World, environment: Environment, message: contract.JobMessage, folder: Folder
+) -> Prepared:
+    """The job as it would be run."""
+    with world.tools().data_files.held() as data_files:
+        return prepare(world.s3, data_files, environment, message, folder)
 
 
 def commit_of(world: World, well: str = "A01") -> str:
@@ -551,7 +560,7 @@ def test_a_file_list_is_fetched_and_moved(world: World) -> None:
     folder.make()
     environment = world.environment()
     message = world.message("A01", data_file="project/list.TXT")
-    job = prepare(world.s3, environment, message, folder)
+    job = prepared(world, environment, message, folder)
     assert [item.key for item in job.wanted] == ["project/images/A01 s1.tif"]
     (argument,) = [a for a in job.command.arguments() if a.startswith("--file-list=")]
     listed = Path(argument.split("=", 1)[1]).read_text().split("\n")
@@ -562,7 +571,7 @@ def test_a_file_list_is_fetched_and_moved(world: World) -> None:
     ]
     assert "-g" in job.command.arguments()
     other = replace(message, group=(("Metadata_Plate", "P1"),))
-    ungrouped = prepare(world.s3, environment, other, Folder(world.folder / "other-job"))
+    ungrouped = prepared(world, environment, other, Folder(world.folder / "other-job"))
     assert "-g" not in ungrouped.command.arguments()
 
 
@@ -571,14 +580,47 @@ def test_a_batch_file_is_the_pipeline_and_nothing_else_is_named(world: World) ->
     message = world.message(
         "A01", pipeline="project/Batch_data.h5", data_file="project/Batch_data.h5"
     )
-    job = prepare(world.s3, world.environment(), message, Folder(world.folder / "job"))
+    job = prepared(world, world.environment(), message, Folder(world.folder / "job"))
     arguments = job.command.arguments()
     assert not [a for a in arguments if a.startswith(("--data-file", "--file-list"))]
     assert arguments[arguments.index("-g") + 1] == "Metadata_Well=A01"
 
 
+def test_what_can_be_run_warm(world: World, tmp_path: Path) -> None:
+    """Whatever isn't a CSV without plugins, or was asked not to be, runs by the command line."""
+    world.put("project/list.txt", b"/home/ubuntu/bucket/project/images/A01 s1.tif\n")
+    (world.environment().root / "CellProfiler-plugins").mkdir(parents=True)
+    csv, listed = world.message("A01"), world.message("A01", data_file="project/list.txt")
+
+    def cold(message: contract.JobMessage, **changes: Any) -> str:
+        folder = Folder(tmp_path / str(len(list(tmp_path.iterdir()))))
+        folder.make()
+        return prepared(world, world.environment(**changes), message, folder).command.cold
+
+    assert cold(csv) == ""
+    assert cold(csv, engine="cli") == "ENGINE is 'cli'"
+    assert cold(csv, use_plugins=True) == "it uses plugins"
+    assert cold(listed) == "its data file is no CSV"
+
+
+def test_a_second_attempt_is_made_by_the_command_line(world: World) -> None:
+    """What the warm engine may have done to the first one must not spoil the last."""
+    world.behave({"A01": "module error"})
+    world.send(world.message("A01"))
+    for _ in range(2):
+        lease = world.lease()
+        work(world.tools(), lease)
+        world.queue().extend(lease, 0)
+    events = world.logs.get_log_events(logGroupName=world.log_group, logStreamName="A01")
+    lines = [event["message"] for event in events["events"]]
+    reasons = [line for line in lines if line.startswith("CellProfiler is started for this job")]
+    assert len(reasons) == 2
+    assert reasons[0].endswith("cellprofiler isn't CellProfiler's own start script")
+    assert reasons[1].endswith("an earlier attempt failed")
+
+
 def test_a_done_file_can_t_be_stale_or_published(world: World) -> None:
     """Each attempt has a folder of its own, and the done file isn't among the results."""
     folder = Folder(world.folder / "job")
-    job = prepare(world.s3, world.environment(), world.message("A01"), folder)
+    job = prepared(world, world.environment(), world.message("A01"), folder)
     assert folder.output not in job.command.done.parents

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from worker.locations import OutsideBucket, Places
+from worker.locations import OutsideBucket, Places, move
 
-PLACES = Places(Path("/srv/root/bucket"), "project/in", "/home/ubuntu/bucket/project/in")
+MOUNT = Path("/srv/root/bucket")
+PLACES = Places(MOUNT, "project/in", "/home/ubuntu/bucket/project/in")
 
 
 @pytest.mark.parametrize(
@@ -61,4 +62,4 @@ def test_a_relative_path_needs_a_base() -> None:
     ],
 )
 def test_moving(text: str, moved: str) -> None:
-    assert PLACES.move(text) == moved
+    assert move(MOUNT, text) == moved

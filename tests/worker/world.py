@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from worker.environment import Environment
 from worker.inputs import Inputs
 from worker.protection import Protection
 from worker.queue import Lease, Queue, Stop
-from worker.supervisor import Clients, Supervisor
+from worker.supervisor import Clients, Supervisor, data_files
 from worker.tools import Tools
+from worker.warm import WarmEngine
 
 DATA = Path(__file__).parent / "data"
 RUN = "Plate-20250101T0000000000"
@@ -68,6 +69,7 @@ class World:
     dead_letter_url: str
     log_group: str
     folder: Path
+    engines: list[WarmEngine] = field(default_factory=list)
 
     @classmethod
     def make(cls, aws: Callable[[str], Any], endpoint: str, bucket: str, folder: Path) -> World:
@@ -167,11 +169,19 @@ class World:
             inputs=Inputs(self.s3),
             protection=Protection("", time.monotonic),
             stop=Stop(time.monotonic),
+            data_files=data_files(environment, self.s3),
+            engine=self.engine(environment.cellprofiler),
             clock=time.monotonic,
             now=time.time,
             alive=lambda: None,
         )
         return replace(tools, **ours)
+
+    def engine(self, cellprofiler: str) -> WarmEngine:
+        """A slot's engine, whose process ends with the test."""
+        engine = WarmEngine(cellprofiler, self.folder, time.monotonic)
+        self.engines.append(engine)
+        return engine
 
     def supervisor(self, **changes: Any) -> Supervisor:
         return Supervisor(
@@ -266,5 +276,7 @@ class World:
         return str(body["sentence"])
 
     def leftovers(self) -> list[Path]:
-        """Files that jobs left on the worker's disk."""
-        return [path for path in (self.folder / "root").rglob("*") if path.is_file()]
+        """Files that jobs left on the worker's disk; data files are kept for the next ones."""
+        root, kept = self.folder / "root", self.environment().data_files
+        files = [path for path in root.rglob("*") if path.is_file()]
+        return [path for path in files if kept not in path.parents]
