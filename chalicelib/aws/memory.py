@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from chalicelib.core.ailment import Ailment
 from chalicelib.core.capacity import DRAINING, most_launched
 from chalicelib.core.observation import HostView, InstanceView, QueueView, ServiceView
-from chalicelib.core.plan import ActivateInstances, DrainInstances, Plan
+from chalicelib.core.plan import ActivateInstances, DrainInstances, Plan, TerminateInstances
 from chalicelib.core.run import RunRecord
 from chalicelib.core.tally import Tally
 
@@ -112,4 +112,16 @@ class Memory(BaseModel):
             elif isinstance(action, ActivateInstances):
                 left = tuple(n for n in memory.drained if n not in action.instance_ids)
                 memory = memory.model_copy(update={"drained": left, "revived_at": now})
+            elif isinstance(action, TerminateInstances):
+                memory = memory._without(action.instance_ids)
         return memory
+
+    def _without(self, gone: tuple[str, ...]) -> Memory:
+        """Machines that were terminated are nobody's any more."""
+        return self.model_copy(
+            update={
+                "leaving": {name: at for name, at in self.leaving.items() if name not in gone},
+                "silent": {name: at for name, at in self.silent.items() if name not in gone},
+                "drained": tuple(name for name in self.drained if name not in gone),
+            }
+        )

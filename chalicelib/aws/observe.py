@@ -1,7 +1,7 @@
 """Look at AWS once: what set-up and a tick need to know, in few calls.
 
-A run that goes well costs a tick six requests, and one more for each thousand machines and each
-thousand ledger entries. What is read beyond that has a reason each: a request that may still
+A run that goes well costs a look four requests, and one more for each thousand machines and each
+thousand entries of the ledger's last minutes (and the tick about it four: its lease, the record). What is read beyond that has a reason each: a request that may still
 bring machines, machines to be started or to leave, tasks that don't run.
 """
 
@@ -19,7 +19,7 @@ from chalicelib.aws.remains import look_at_remains
 from chalicelib.aws.services import Services
 from chalicelib.core.capacity import MAINTAIN, open_fleets, outstanding
 from chalicelib.core.config import RunConfig
-from chalicelib.core.decide import EMPTY_READINGS
+from chalicelib.core.decide import EMPTY_READINGS, is_over
 from chalicelib.core.health import examine
 from chalicelib.core.naming import Names
 from chalicelib.core.observation import (
@@ -37,7 +37,7 @@ from chalicelib.errors import ConfigError
 
 __all__ = ["Memory", "follow_up", "look", "look_for_setup"]
 
-#: The dead-letter queue is for display only, and counted so often.
+#: The dead-letter queue is for display only, and counted so often, once this run has given it any.
 _DEAD_LETTERS = timedelta(minutes=5)
 
 
@@ -64,7 +64,7 @@ def look(
     found = queue.look_at(services.clients.sqs, record.queue_url) if record.queue_url else None
     memory = memory.with_queue(record, found, now)
     progress, memory = _progress(services, record, memory, now)
-    memory = _with_dead_letters(services, record, memory, now)
+    memory = _with_dead_letters(services, record, progress, memory, now)
     seen = Observation(
         now=now,
         queue=found,
@@ -91,6 +91,8 @@ def follow_up(
 def _progress(
     services: Services, record: RunRecord, memory: Memory, now: datetime
 ) -> tuple[Progress, Memory]:
+    if record.worker == "dcp":
+        return Progress(), memory  # its workers keep no ledger
     progress, tally = ledger.read(services.store, record.run_id, memory.tally, now)
     memory = memory.model_copy(update={"tally": tally})
     if record.phase is Phase.TEARING_DOWN and memory.ended is not None:
@@ -106,10 +108,14 @@ def _progress(
 
 
 def _with_dead_letters(
-    services: Services, record: RunRecord, memory: Memory, now: datetime
+    services: Services, record: RunRecord, progress: Progress, memory: Memory, now: datetime
 ) -> Memory:
     at = memory.dead_letters_at
-    if not record.dead_letter_url or (at is not None and now - at < _DEAD_LETTERS):
+    # Of DCP's workers nobody knows whether they gave any.
+    may_have_any = progress.dead > 0 or record.worker == "dcp"
+    if not record.dead_letter_url or not may_have_any:
+        return memory
+    if at is not None and now - at < _DEAD_LETTERS:
         return memory
     found = queue.look_at(services.clients.sqs, record.dead_letter_url)
     count = found.messages if found is not None else None
@@ -175,8 +181,8 @@ def _fleets(
 def _should_look_at_hosts(
     record: RunRecord, config: RunConfig, seen: Observation, memory: Memory
 ) -> bool:
-    """Machines are leaving or should, or something doesn't work."""
-    if not seen.instances or not record.watched(config.auto_monitor):
+    """Machines are leaving or should, or something doesn't work; at the end, all of them go."""
+    if not seen.instances or not record.watched(config.auto_monitor) or is_over(record, seen):
         return False
     return bool(
         memory.leaving

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 from chalicelib.core import keys
 from chalicelib.core.config import RunConfig
@@ -35,6 +36,10 @@ from chalicelib.core.plan import (
 from chalicelib.core.run import Phase, RunRecord
 
 DEFAULT_CLUSTER = "default"
+#: So many machines that are gone are deregistered at once, by a call each. With more of them, ECS
+#: is given this long, from the beginning of the teardown on, to forget them by itself.
+FEW_HOSTS = 20
+FORGETS_WITHIN = timedelta(minutes=5)
 
 
 def decide_teardown(record: RunRecord, config: RunConfig, seen: Observation) -> Plan:
@@ -42,7 +47,7 @@ def decide_teardown(record: RunRecord, config: RunConfig, seen: Observation) -> 
     plan: list[Action] = [
         *decide_next_step(record, config, seen),
         *_service(record, config, seen),
-        *_machines(seen),
+        *_machines(record, seen),
         *_dashboard(config, seen),
         *(DeleteLaunchTemplate(name=name) for name in seen.launch_templates),
         *(DeregisterTaskDefinition(arn=arn) for arn in seen.task_definitions),
@@ -91,7 +96,7 @@ def _ours(record: RunRecord, tags: Mapping[str, str]) -> bool:
     return is_ours(tags, app=record.app, deployment=record.deployment)
 
 
-def _machines(seen: Observation) -> list[Action]:
+def _machines(record: RunRecord, seen: Observation) -> list[Action]:
     plan: list[Action] = []
     open_ = tuple(fleet.fleet_id for fleet in seen.fleets if not fleet.over)
     if open_:
@@ -99,10 +104,15 @@ def _machines(seen: Observation) -> list[Action]:
     running = tuple(i.instance_id for i in seen.instances if i.state != "shutting-down")
     if running:
         plan.append(TerminateInstances(instance_ids=running))
-    if not seen.instances:
-        # ECS forgets machines that are gone, but for those whose agent was silent.
-        plan += [DeregisterInstance(cluster=h.cluster, arn=h.arn) for h in seen.hosts or ()]
+    hosts = seen.hosts or ()
+    if not seen.instances and (len(hosts) <= FEW_HOSTS or not _forgetting(record, seen)):
+        plan += [DeregisterInstance(cluster=h.cluster, arn=h.arn) for h in hosts]
     return plan
+
+
+def _forgetting(record: RunRecord, seen: Observation) -> bool:
+    """ECS forgets machines that are gone by itself, but for those whose agent was silent."""
+    return record.result is not None and seen.now - record.result.at < FORGETS_WITHIN
 
 
 def _service(record: RunRecord, config: RunConfig, seen: Observation) -> list[Action]:

@@ -23,7 +23,19 @@ from chalicelib.core.decide import decide
 from chalicelib.core.naming import app_of
 from chalicelib.core.next_step import outlook
 from chalicelib.core.observation import Observation
-from chalicelib.core.plan import ChangePhase, Note, Notify, Plan, Remember
+from chalicelib.core.plan import (
+    ActivateInstances,
+    CancelFleet,
+    ChangePhase,
+    DrainInstances,
+    Note,
+    Notify,
+    Plan,
+    Remember,
+    ShrinkFleet,
+    TerminateInstances,
+    UpdateService,
+)
 from chalicelib.core.run import Phase, RunRecord
 from chalicelib.core.sizing import jobs_left
 from chalicelib.core.teardown import without
@@ -37,6 +49,15 @@ log = Logger(service="cellfleet", child=True)
 _ROUNDS = 8
 #: Actions that change nothing but the run's record: no look has to follow.
 _RECORDED = (ChangePhase, Note, Notify, Remember)
+#: What AWS takes longer for than a tick has: while a run goes on, the next one looks.
+_SLOW = (
+    ActivateInstances,
+    CancelFleet,
+    DrainInstances,
+    ShrinkFleet,
+    TerminateInstances,
+    UpdateService,
+)
 _DAMAGED = (
     "the last status couldn't be read (somebody wrote into it?): counts were begun anew, and no "
     "machine that is on its way out is called back"
@@ -152,6 +173,8 @@ def _tick(services: Services, run_id: str, lease: StatusLease) -> Status | None:
         failures += execute(services, run_id, plan, held=held, renew=lease.renew)
         record, memory = held.record, memory.after(plan, services.now())
         if any(failure.blocking for failure in failures) or record.phase is Phase.FINISHED:
+            break
+        if record.phase is Phase.OPEN and all(isinstance(action, _SLOW) for action in plan):
             break
         tried = {failure.action for failure in failures}
         # What follows from what we did; what changes by itself is looked at again.
