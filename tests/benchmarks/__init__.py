@@ -1,0 +1,1 @@
+"""What the benchmarks measure holds, on a few of their cells."""
