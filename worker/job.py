@@ -113,11 +113,13 @@ class _Attempt:
         check_lease = self.heartbeat.check
         with tools.data_files.held() as data_files:
             job = prepare(tools.s3, data_files, tools.environment, self.message, self.folder)
+            command = self._command(job)
+            tools.engine.warm_up(command)
             with tools.inputs.hold(job.wanted, check_lease):
                 self.log.write("Fetched %d files" % len(job.wanted))
-                self.log.write(job.command.line())
+                self.log.write(command.line())
                 finished = tools.engine.run(
-                    self._command(job), tools.environment.job_timeout, check_lease, self.log.write
+                    command, tools.environment.job_timeout, check_lease, self.log.write
                 )
         self.heartbeat.check(PUBLISH_GRACE)
         return check(finished, self.folder.output, job.expected)

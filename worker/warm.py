@@ -62,6 +62,12 @@ class WarmEngine:
         self._failed_starts = 0
         self._unsuited: dict[tuple[str, str], str] = {}
 
+    def warm_up(self, command: Command) -> None:
+        """Let a process start, if the job will have it and there is none. Doesn't wait."""
+        if not self._why_cold(command) and not self._process:
+            with contextlib.suppress(OSError):  # `run` meets it again
+                self._process = Process(self.python, self._folder)
+
     def run(
         self, command: Command, timeout: float, check: Check, log: Callable[[str], None]
     ) -> Finished:
@@ -85,8 +91,7 @@ class WarmEngine:
     def _run(
         self, command: Command, timeout: float, check: Check, log: Callable[[str], None]
     ) -> Finished:
-        key = (str(command.data_file), _digest(command.pipeline))
-        reason = command.cold or self._unsuited.get(key) or self._why_never()
+        reason = self._why_cold(command)
         if reason:
             raise Unsuited(reason)
         deadline = self._clock() + timeout
@@ -99,7 +104,7 @@ class WarmEngine:
         if "unsuited" in word:
             while len(self._unsuited) >= _REMEMBERED:
                 self._unsuited.pop(next(iter(self._unsuited)))
-            self._unsuited[key] = word["unsuited"]
+            self._unsuited[_subject(command)] = word["unsuited"]
             raise Unsuited(word["unsuited"])
         finished = output.finished(word["exit_code"], word["done"])
         self._retire(process, finished, word.get("memory", 0))
@@ -119,25 +124,29 @@ class WarmEngine:
                 return line
         return None
 
-    def _why_never(self) -> str:
+    def _why_cold(self, command: Command) -> str:
+        """Why the command line has to run a job, as far as is known; "" if it needn't."""
+        if command.cold:
+            return command.cold
         if not self.python:
             return "%s isn't CellProfiler's own start script" % self._executable
         if self._failed_starts >= MOST_FAILED_STARTS:
             return "it couldn't be kept running"
-        return ""
+        return self._unsuited.get(_subject(command), "")
 
     def _started(self, check: Check) -> Process:
         """The process, ready for a job."""
-        if self._process and not self._process.ended():
-            return self._process
-        self.close()
+        if self._process and self._process.ready and self._process.ended():
+            self.close()
         said: deque[str] = deque(["it said nothing"], maxlen=1)
         try:
-            process = self._process = Process(self.python, self._folder)
-            word = self._word(process, self._clock() + START_SECONDS, check, said.append)
+            process = self._process = self._process or Process(self.python, self._folder)
         except OSError as error:
             raise self._not_started(str(error)) from error
-        if not word or not word.get("ready"):
+        if not process.ready:
+            word = self._word(process, self._clock() + START_SECONDS, check, said.append)
+            process.ready = bool(word and word.get("ready"))
+        if not process.ready:
             raise self._not_started(said[0])
         self._failed_starts = 0
         return process
@@ -157,10 +166,11 @@ class WarmEngine:
 
 
 class Process:
-    """A running `warm_process` and what it says. `jobs` counts those it has done; after the first
-    it held `first_memory` bytes."""
+    """A running `warm_process` and what it says: whether it is `ready` for jobs, how many it has
+    done, and how many bytes of memory it held after the first."""
 
     def __init__(self, python: str, folder: Path):
+        self.ready = False
         self.jobs = 0
         self.first_memory = 0
         self._token = uuid.uuid4().hex
@@ -246,6 +256,12 @@ def interpreter(executable: str) -> str:
     return words[0] if words else ""
 
 
+def _subject(command: Command) -> tuple[str, str]:
+    """What decides whether jobs can be run warm."""
+    pipeline = hashlib.sha256(command.pipeline.read_bytes()).hexdigest()
+    return str(command.data_file), pipeline
+
+
 def _job(command: Command) -> dict[str, Any]:
     return {
         "pipeline": str(command.pipeline),
@@ -256,7 +272,3 @@ def _job(command: Command) -> dict[str, Any]:
         "group": command.group,
         "always_continue": command.always_continue,
     }
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -94,6 +94,33 @@ def test_one_process_does_job_after_job(slot: Slot) -> None:
     assert gone(slot.processes()[0])
 
 
+def test_a_process_may_start_while_inputs_come(slot: Slot) -> None:
+    for _ in range(2):
+        slot.engine.warm_up(slot.command("A01"))
+        slot.run("A01")
+    assert slot.runs() == ["warm A01"] * 2
+    assert len(set(slot.processes())) == 1
+
+
+def test_none_is_started_for_a_job_that_won_t_have_it(slot: Slot) -> None:
+    slot.behave(start="no")
+    slot.engine.warm_up(slot.command("A01", cold="it uses plugins"))
+    slot.run("A01", cold="it uses plugins")
+    slot.behave()
+    slot.run("A02")
+    assert slot.runs() == ["cold A01", "warm A02"]
+
+
+def test_one_that_failed_to_start_before_its_job_came(slot: Slot) -> None:
+    slot.behave(start="no")
+    slot.engine.warm_up(slot.command("A01"))
+    assert ended(slot.run("A01")) == COMPLETE
+    assert slot.runs() == ["cold A01"]
+    slot.behave()
+    assert ended(slot.run("A02")) == COMPLETE
+    assert slot.runs() == ["cold A01", "warm A02"]
+
+
 def test_each_job_is_told_its_own_output(slot: Slot) -> None:
     assert slot.run("A01").tail == ("at work on A01",)
     assert slot.run("A02").tail == ("at work on A02",)

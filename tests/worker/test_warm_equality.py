@@ -150,6 +150,20 @@ def test_every_file_and_every_value(
         assert len(results.module_errors) == len(told.module_errors) == len(case.broken)
 
 
+def test_other_files_of_the_same_names(warm: WarmEngine, cellprofiler: str, tmp_path: Path) -> None:
+    """Users upload images and pipelines anew, and run the same jobs again."""
+    command = CASES["a plate, whose rows lie apart"].command(tmp_path / "job", cellprofiler)
+    before, _ = run(command, warm, "before")
+    for number in range(1, 5):
+        tifffile.imwrite(command.input / f"{number} a.tif", nuclei_image(9, 230))
+    text = command.pipeline.read_text().replace("(Min,Max):8,30", "(Min,Max):9,40")
+    command.pipeline.write_text(text)
+    ours, _ = run(command, warm, "after")
+    direct, _ = run(command, None, "direct")
+    assert [file.told for file in compare_folders(ours, direct) if file.differences] == []
+    assert [file for file in compare_folders(ours, before) if file.differences]
+
+
 BAD = {
     "an image that is none": replace(CASES["a plate, whose rows lie apart"], broken=(1,)),
     "objects that nothing makes": Case(
