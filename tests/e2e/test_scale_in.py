@@ -63,15 +63,20 @@ def draining(outside: Outside) -> set[str]:
     }
 
 
+def submit(outside: Outside, app: str, wells: tuple[str, ...], *, machines: int) -> None:
+    """A job file whose jobs take an hour, as its user says, one at a time on each machine."""
+    for key, body in made_up_plate(app.lower(), WELLS).items():
+        outside.put(key, body)
+    keys = {"CLUSTER_MACHINES": machines, "DOCKER_CORES": 1, "SQS_MESSAGE_VISIBILITY": 3600}
+    job = {**job_file(app.lower(), wells), "config": config(app, outside.bucket, **keys)}
+    outside.submit(app, job, "-".join(wells))
+
+
 def test_machines_leave_when_their_job_is_done_and_no_sooner(
     outside: Outside, stand_in: StandIn, minutes: Minutes
 ) -> None:
     stand_in.hold(*WELLS)
-    for key, body in made_up_plate("fewer", WELLS).items():
-        outside.put(key, body)
-    keys = {"CLUSTER_MACHINES": 4, "DOCKER_CORES": 1, "SQS_MESSAGE_VISIBILITY": 3600}
-    job = job_file("fewer", WELLS)
-    outside.submit("Fewer", {**job, "config": config("Fewer", outside.bucket, **keys)})
+    submit(outside, "Fewer", WELLS, machines=4)
     first = at_work(outside, 4)
     machines = set(first.values())
     assert len(machines) == 4
@@ -114,6 +119,42 @@ def test_machines_leave_when_their_job_is_done_and_no_sooner(
     results = {f"fewer/output/P1/{well}/Image.csv": 1 for well in WELLS}
     assert outside.versions("fewer/output/") == Counter(results)
     assert len(outside.runs("Fewer")[0]["fleets"]) == 1
+
+
+def test_a_machine_that_is_to_leave_is_called_back_for_new_jobs(
+    outside: Outside, stand_in: StandIn, minutes: Minutes
+) -> None:
+    stand_in.hold(*WELLS)
+    submit(outside, "Back", FIRST[:2], machines=2)
+    first = at_work(outside, 2)
+    machines = set(first.values())
+    for _ in range(4):  # sizing takes a machine for ready when AWS's would be
+        minutes.tick()
+    leaving = draining(outside)
+    assert len(leaving) == 1
+
+    submit(outside, "Back", LATER[:1], machines=2)
+    outside.until(lambda: accepted(outside, "Back") == 2)
+    minutes.tick()
+    assert (running(outside), draining(outside)) == (machines, set())
+    (ended,) = (well for well, machine in first.items() if machine in leaving)
+    stand_in.release(ended)
+    busy = at_work(outside, 2, *LATER[:1])
+    assert busy[LATER[0]] in leaving
+
+    stand_in.release()
+    (run,) = outside.runs("Back")
+    outside.until(lambda: outside.outcomes(run["run_id"])["done"] == 3)
+    for _ in range(3):
+        minutes.tick()
+    assert outside.leftovers() == {}
+    assert Counter(stand_in.runs()) == Counter((*FIRST[:2], LATER[0]))
+    assert len(outside.runs("Back")[0]["fleets"]) == 1
+
+
+def accepted(outside: Outside, app: str) -> int:
+    """How many job files have been sent."""
+    return sum(each["closed"] for each in outside.runs(app)[-1]["submissions"].values())
 
 
 def at_work(outside: Outside, count: int, *wells: str) -> dict[str, str]:
