@@ -1,6 +1,6 @@
 """What a job costs this worker, against the loop of Distributed-CellProfiler re-created.
 
-    python -m benchmarks.worker [--jobs N] [--rounds N] [--fly FOLDER]
+    python -m benchmarks.worker [--jobs N] [--rounds N] [--fly FOLDER] [--only NAME]
 
 Real CellProfiler, real boto3, S3 and SQS on the embedded AWS in a process of its own; one slot, one
 thread, nothing else on the machine. Three projects: a short pipeline (LoadData, IdentifyPrimaryObjects,
@@ -300,6 +300,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=20, help="jobs of each of our rounds")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="projects whose names begin so")
     parser.add_argument("--fly", type=Path, help="the fly example's folder")
     options = parser.parse_args()
     overheads = {}
@@ -307,9 +308,11 @@ def main() -> int:
         os.environ.update(environment)
         bench = Bench(str(executable()), Path(folder))
         for project in projects(options.fly):
-            overheads[project.name] = measure(bench, project, options.jobs, options.rounds)
-    ratio = overheads["short-30000-rows"] / overheads["short"]
-    print(f"Overhead with 30,000 rows against 6: {ratio:.2f}")
+            if project.name.startswith(options.only):
+                overheads[project.name] = measure(bench, project, options.jobs, options.rounds)
+    short, long = overheads.get("short"), overheads.get("short-30000-rows")
+    if short and long:
+        print(f"Overhead with 30,000 rows against 6: {long / short:.2f}")
     return 0
 
 

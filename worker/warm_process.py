@@ -81,9 +81,17 @@ def start() -> str:
 
     fill_modules()
     start_java()
+    forget_folders()
     gc.collect()
     gc.freeze()  # what stays for good needn't be looked through after each job
     return str(cellprofiler.__version__)
+
+
+def forget_folders() -> None:
+    """Bio-Formats remembers for an hour what is in a folder."""
+    import javabridge
+
+    javabridge.JClassWrapper("loci.common.Location").clearDirectoryListingsCache()
 
 
 def run(job: dict[str, Any], kept: dict[str, ImageSets]) -> dict[str, Any]:
@@ -105,7 +113,6 @@ def run(job: dict[str, Any], kept: dict[str, ImageSets]) -> dict[str, Any]:
 def settings_of(job: dict[str, Any]) -> Iterator[None]:
     """The command line's settings, and nothing left of the job before."""
     import bioformats.formatreader
-    import javabridge
     from cellprofiler_core import preferences
 
     # CellProfiler asks `tempfile`, whatever its own setting says.
@@ -115,8 +122,7 @@ def settings_of(job: dict[str, Any]) -> Iterator[None]:
     preferences.set_default_image_directory(job["input"])
     preferences.set_data_file(job["data_file"])
     preferences.set_always_continue(bool(job["always_continue"]), globally=False)
-    # Bio-Formats remembers for an hour what is in a folder.
-    javabridge.JClassWrapper("loci.common.Location").clearDirectoryListingsCache()
+    forget_folders()
     try:
         yield
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import tifffile
 
 from scripts.comparison import compare_folders
+from tests.syntax import ROOT
 from tests.worker.test_engine import gone, nothing
 from tests.worker.world import DATA, nuclei_image
 from worker import engine
@@ -203,6 +205,75 @@ def test_the_same_words_for_a_failure(
         direct.value.cause,
         direct.value.sentence,
     )
+
+
+# Prints, for each pipeline given and modules to add to it, why it can't be run warm.
+UNSUITED = """
+import json, sys
+sys.path.append(sys.argv[1])
+from cellprofiler_core.preferences import set_headless
+set_headless()
+from cellprofiler_core.utilities.core.modules import fill_modules, instantiate_module
+from worker.warm_image_sets import load, unsuited
+fill_modules()
+answers = []
+for path, more in json.load(sys.stdin):
+    pipeline = load(path)
+    for name in more:
+        module = instantiate_module(name)
+        module.set_module_num(len(pipeline.modules()) + 1)
+        pipeline.add_module(module)
+    answers.append(unsuited(pipeline))
+print(json.dumps(answers))
+"""
+
+_EXPERIMENT = PLAIN.replace("Data to export:Nuclei", "Data to export:Experiment")
+SUITED: list[tuple[str, list[str], str]] = [
+    (PLAIN, [], ""),
+    (SAVED, [], ""),
+    (ILLUMINATION, ["MeasureImageQuality", "MeasureObjectSkeleton", "SaveImages"], ""),
+    (_EXPERIMENT, [], ""),
+    (
+        _EXPERIMENT.replace("File name:Nuclei.csv", r"File name:\g<Well>.csv"),
+        [],
+        "it names the experiment's table after the metadata of the first image set",
+    ),
+    (
+        PLAIN.replace("by metadata?:Yes", "by metadata?:No"),
+        [],
+        "its LoadData doesn't load and group images",
+    ),
+    (
+        PLAIN.replace("location:Default Input Folder|\n    Process", "location:Default Output Folder|\n    Process"),
+        [],
+        "its LoadData takes images from the output folder",
+    ),
+    (
+        PLAIN.replace("enabled:True", "enabled:False", 1),
+        [],
+        "the pipeline doesn't begin with LoadData",
+    ),
+    *(
+        (PLAIN, [name], f"{name} prepares itself for all image sets at once")
+        for name in ("ExportToDatabase", "CreateBatchFiles", "LoadData", "NamesAndTypes", "Groups")
+    ),
+]  # fmt: skip
+
+
+def test_which_pipelines_need_the_command_line(warm: WarmEngine, tmp_path: Path) -> None:
+    asked = []
+    for number, (text, more, _) in enumerate(SUITED):
+        path = tmp_path / f"{number}.cppipe"
+        path.write_text(text)
+        asked.append((str(path), more))
+    answer = subprocess.run(
+        [warm.python, "-c", UNSUITED, str(ROOT)],
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(answer.stdout.splitlines()[-1]) == [why for _, _, why in SUITED]
 
 
 WORKER = """
