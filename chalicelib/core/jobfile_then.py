@@ -10,7 +10,7 @@ from chalicelib.core.jobfile_paths import name_fault
 THEN, TOLERANCE = "then", "then_if_failed_at_most"
 
 #: Where uploads start runs by themselves, or state is kept: no place for a next job file.
-RESERVED = ("jobs/", "submitted/", "refused/", "apps/", "live/", "runs/")
+RESERVED = ("answers/", "jobs/", "submitted/", "refused/", "apps/", "live/", "runs/")
 
 _COUNT = re.compile(r"[0-9]{1,9}")
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%")

@@ -74,7 +74,7 @@ def claims(app: str) -> str:
 
 def answer(app: str, key: str) -> str:
     """What an HTTP request with this idempotency key was answered; `key` is a hash of it."""
-    return f"apps/{app}/answers/{key}.json"
+    return f"answers/{app}/{key}.json"
 
 
 def pending(app: str, submission: str) -> str:

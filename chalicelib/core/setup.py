@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from chalicelib.core import compute
 from chalicelib.core.config import RunConfig
-from chalicelib.core.naming import Names, tags
+from chalicelib.core.naming import TAG_APP, TAG_DEPLOYMENT, Names, tags
 from chalicelib.core.observation import QueueView, SetupView, is_ours
 from chalicelib.core.plan import (
     Action,
@@ -43,9 +43,11 @@ def refuse_foreign(
 ) -> None:
     """Raise ConflictError when something of somebody else's stands under one of our names.
 
-    With `adopt`, only when it is in use.
+    With `adopt`, only when it is in use, or another CellFleet app's: nobody gets at that one's
+    messages by naming its queue.
     """
     names = Names.of(config)
+    _refuse_other_apps(config, view, deployment)
     foreign = [
         f"{what} {name}"
         for what, name, found in (
@@ -63,6 +65,29 @@ def refuse_foreign(
             "left them and nothing uses them, run set-up again with --adopt; otherwise choose "
             "another APP_NAME or SQS_QUEUE_NAME"
         )
+
+
+def _refuse_other_apps(config: RunConfig, view: SetupView, deployment: str) -> None:
+    names = Names.of(config)
+    tagged = [
+        ("SQS_QUEUE_NAME", "the queue", names.queue, view.queue),
+        ("APP_NAME", "the service", names.service, view.service),
+    ]
+    dead = view.dead_letter
+    if dead is not None and "RedrivePolicy" in dead.attributes:
+        # Apps share their dead letters, but no queue that workers read.
+        tagged.append(("SQS_DEAD_LETTER_QUEUE", "the queue", names.dead_letter_queue, dead))
+    for key, what, name, found in tagged:
+        app = found.tags.get(TAG_APP, "") if found is not None else ""
+        if (
+            found is None
+            or not app
+            or is_ours(found.tags, app=config.app_name, deployment=deployment)
+        ):
+            continue
+        of = found.tags.get(TAG_DEPLOYMENT, "")
+        where = "" if of == deployment else f" of the deployment {of}"
+        raise ConflictError(f"{what} {name} belongs to the app {app}{where}: choose another {key}")
 
 
 def decide_setup(record: RunRecord, config: RunConfig, settings: Settings, view: SetupView) -> Plan:

@@ -270,5 +270,14 @@ def _at_most(config: RunConfig, seen: Observation) -> float | None:
 
 def _failed(services: Services, run_id: str, lease: StatusLease, error: Exception) -> Status:
     """The last status with the error in it, so that the failure is seen."""
-    last = _last(lease) or Status(run_id=run_id, phase=Phase.OPEN, at=services.now())
-    return last.model_copy(update={"at": services.now(), "errors": (f"tick: {error}",)})
+    now = services.now()
+    last = _last(lease) or Status(run_id=run_id, phase=Phase.OPEN, at=now)
+    hours = machine_hours(
+        last.machine_hours,
+        seen_at=last.at,
+        machines=last.machines,
+        now=now,
+        machines_now=last.machines,
+    )
+    told = {"at": now, "machine_hours": hours, "errors": (f"tick: {error}",)}
+    return last.model_copy(update=told)

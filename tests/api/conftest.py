@@ -119,6 +119,10 @@ class Api:
             bodies += [json.loads(message["Body"]) for message in found]
         return bodies
 
+    def decode(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """The body of a message that was received by hand."""
+        return dict(json.loads(message["Body"]))
+
     def record(
         self,
         message: Mapping[str, Any],

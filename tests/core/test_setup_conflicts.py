@@ -35,18 +35,41 @@ def plan_of(found: World) -> Plan:
     return decide_setup(found.record, found.config, found.account, found.look_for_setup())
 
 
-@pytest.mark.parametrize("owner", FOREIGN, ids=["untagged", "another app", "another deployment"])
-@pytest.mark.parametrize(
+LOOK_ALIKES = pytest.mark.parametrize(
     ("thing", "told"),
     [("queue", "the queue ScreenQueue"), ("service", "the service ScreenService")],
 )
-def test_a_foreign_look_alike_is_refused_by_name(
-    thing: str, told: str, owner: dict[str, str]
-) -> None:
-    made = {"queue": queue(owner=owner), "service": service(owner=owner)}
+
+
+@LOOK_ALIKES
+def test_a_foreign_look_alike_is_refused_by_name(thing: str, told: str) -> None:
+    made = {"queue": queue(owner={}), "service": service(owner={})}
     view = world(**{thing: made[thing]}).look_for_setup()
     with pytest.raises(ConflictError, match=rf"^{told} exists already .*--adopt"):
         refuse_foreign(SETTINGS, view, deployment=DEPLOYMENT)
+
+
+@pytest.mark.parametrize("owner", [o for o in FOREIGN if o], ids=["another app", "deployment"])
+@pytest.mark.parametrize("adopt", [False, True])
+@LOOK_ALIKES
+def test_what_another_app_has_is_never_adopted(
+    thing: str, told: str, adopt: bool, owner: dict[str, str]
+) -> None:
+    made = {"queue": queue(owner=owner), "service": service(owner=owner)}
+    view = world(**{thing: made[thing]}).look_for_setup()
+    with pytest.raises(ConflictError, match=rf"^{told} belongs to the app .*choose another"):
+        refuse_foreign(SETTINGS, view, deployment=DEPLOYMENT, adopt=adopt)
+
+
+@pytest.mark.parametrize("owner", FOREIGN, ids=["untagged", "another app", "deployment"])
+def test_dead_letters_are_shared_but_no_queue_that_workers_read(owner: dict[str, str]) -> None:
+    view = world().look_for_setup()
+    shared = replace(queue(owner=owner), attributes={"QueueArn": "arn"})
+    refuse_foreign(SETTINGS, replace(view, dead_letter=shared), deployment=DEPLOYMENT)
+    read = replace(shared, attributes={"RedrivePolicy": "{}"})
+    if owner:
+        with pytest.raises(ConflictError, match="SQS_DEAD_LETTER_QUEUE"):
+            refuse_foreign(SETTINGS, replace(view, dead_letter=read), deployment=DEPLOYMENT)
 
 
 def test_both_are_named_at_once() -> None:
