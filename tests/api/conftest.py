@@ -45,13 +45,13 @@ class Api:
         path: str,
         body: Any = None,
         *,
-        key: str = "",
+        key: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """One request; `path` goes out as it is. A body that isn't bytes is sent as JSON."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         sent = {"Content-Type": "application/json", **(headers or {})}
-        if key:
+        if key is not None:
             sent["Idempotency-Key"] = key
         where = urlsplit(self.aws.endpoint)
         connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=60)

@@ -33,7 +33,7 @@ RAW: list[bytes] = [
     b'{"config": NaN}', b'{"machines": Infinity}', b'{"machines": 1, "machines": 2}',
     b'{"config": {}, "config": {}}', b'{"groups": [], "groups": []}', b"[" * 50_000, b'{"a":' * 5_000,
     b'{"machines": ' + b"9" * 5_000 + b"}", b'{"config": {"APP_NAME": "\\ud800"}}', b"\xef\xbb\xbf{",
-    b'{"fleet": 1e999}', b'{"groups": [NaN]}', b"<xml/>", b"a=b&c=d", b"{" + b" " * 300_000 + b"x",
+    b'{"fleet": 1e999}', b'{"groups": [NaN]}', b"<xml/>", b"a=b&c=d", b"{" + b" " * 600_000 + b"x",
 ]  # fmt: skip
 
 QUERIES = [
@@ -131,7 +131,7 @@ def test_hostile_requests_are_refused_and_make_nothing(api: Api) -> None:
     for number, (method, path, body) in enumerate(hostile(seed=4)):
         if number == REQUESTS:
             break
-        reply = api.call(method, path, body, key="k" if number % 5 == 0 else "")
+        reply = api.call(method, path, body, key="k" if number % 5 == 0 else None)
         statuses[reply.status] += 1
         assert 400 <= reply.status < 500, (method, path, body[:200], reply)
         if reply.status != 403:  # API Gateway's own: there is no such route

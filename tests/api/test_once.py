@@ -18,7 +18,7 @@ from tests.api.conftest import Api
 from tests.aws.samples import config_keys, job_file
 
 
-def jobs(api: Api, key: str, wells: int = 3) -> Any:
+def jobs(api: Api, key: str | None, wells: int = 3) -> Any:
     return api.call("POST", "/apps/App/jobs?start=false", job_file(wells), key=key)
 
 
@@ -34,7 +34,7 @@ def test_the_same_request_gets_the_same_answer_and_is_done_once(api: Api) -> Non
 
 def test_another_key_or_none_does_it_again(api: Api) -> None:
     api.set_up()
-    names = {jobs(api, key).body["submission"] for key in ("one", "two", "", "")}
+    names = {jobs(api, key).body["submission"] for key in ("one", "two", None, None)}
     assert len(names) == 4
 
 
@@ -137,7 +137,7 @@ def test_a_submission_that_died_is_gone_on_with(api: Api, monkeypatch: pytest.Mo
     assert len(api.messages()) == 3
 
 
-@pytest.mark.parametrize("key", ["a b", "x" * 201, "ä".encode().decode("latin-1")])
+@pytest.mark.parametrize("key", ["", "a b", "x" * 201, "ä".encode().decode("latin-1")])
 def test_a_key_that_is_none_is_refused(api: Api, key: str) -> None:
     api.set_up()
     assert jobs(api, key).status == 400

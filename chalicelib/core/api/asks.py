@@ -13,7 +13,7 @@ MOST = 100
 
 Keys = dict[str, Any]
 JobId = Annotated[str, Field(pattern=r"^[0-9a-f]{20}$")]
-Cause = Annotated[str, Field(json_schema_extra={"enum": sorted(CAUSES)})]
+Cause = Annotated[str, Field(pattern=f"^({'|'.join(sorted(CAUSES))})$")]
 
 
 class Ask(BaseModel):

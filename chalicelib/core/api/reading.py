@@ -35,14 +35,16 @@ def check_request(route: Route, request: ApiRequest) -> Checked:
         check_size(request.body, MOST_JOB_FILE_BYTES)
         body = None
     elif route.body is not None:
-        raw = read_json(request.body, most=MOST_BYTES)
-        body, more = _read(route.body, {} if raw is None else raw, BODY)
+        # No body is one that says nothing; `null` isn't.
+        raw = read_json(request.body or b"{}", most=MOST_BYTES)
+        body, more = _read(route.body, raw, BODY)
         problems += more
     else:
         check_size(request.body, MOST_BYTES)
         body = None
-    key = request.headers.get(IDEMPOTENCY_KEY, "")
-    if key and not _KEY.fullmatch(key):
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    # An empty one is a client's mistake, and no leave to do things twice.
+    if key is not None and not _KEY.fullmatch(key):
         problems.append(
             Problem(
                 where="Idempotency-Key",
@@ -58,7 +60,7 @@ def check_request(route: Route, request: ApiRequest) -> Checked:
         query=query,
         body=body,
         raw=request.body if route.job_file else b"",
-        key=key,
+        key=key or "",
         fingerprint=_fingerprint(route, request),
     )
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-#: Of every body but a job file's, in bytes: a configuration and a fleet file have some 20 kB.
-MOST_BYTES = 256 * 1024
+#: Of every body but a job file's, in bytes: a configuration and a fleet file have some 20 kB. The
+#: longest configuration that is read fits, however its characters are written.
+MOST_BYTES = 512 * 1024
 #: Of a job file in a request's body. Lambda takes 6 MB, in which each quote of a body counts
 #: twice; this leaves room for that.
 MOST_JOB_FILE_BYTES = 4 * 2**20

@@ -22,10 +22,8 @@ class TooLargeError(InputError):
 
 
 def read_json(body: bytes, *, most: int) -> Any:
-    """The value that a body holds; None for an empty one. Raises InputError, TooLargeError."""
+    """The value that a body holds. Raises InputError, TooLargeError."""
     check_size(body, most)
-    if not body.strip():
-        return None
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
