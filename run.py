@@ -15,6 +15,7 @@
     python run.py local [--port P] [--bucket NAME] [--seconds-per-tick S]
     python run.py demo
 
+With `--api URL`, all but monitor, sweep, local and demo are done by a deployment's HTTP API.
 AWS_ENDPOINT_URL and the other AWS variables are honoured. State is kept in the bucket that
 CELLFLEET_BUCKET names, or else in the configuration's AWS_BUCKET.
 """
@@ -84,9 +85,15 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--config", default=CONFIG, metavar="FILE", help=f"default: {CONFIG}")
         return added
 
-    set_up = with_config(command("setup", setup, "create queue, containers and logs of an app"))
+    def with_api(added: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        added.add_argument(
+            "--api", default="", metavar="URL", help="have it done by the HTTP API at this address"
+        )
+        return with_config(added)
+
+    set_up = with_api(command("setup", setup, "create queue, containers and logs of an app"))
     set_up.add_argument("--adopt", action="store_true", help="take over what DCP left")
-    submit = with_config(
+    submit = with_api(
         command(
             "submitJob",
             submit_job,
@@ -95,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     )
     submit.add_argument("jobfile", type=Path)
-    start = with_config(command("startCluster", start_cluster, "request machines"))
+    start = with_api(command("startCluster", start_cluster, "request machines"))
     start.add_argument("fleetfile", type=Path, nargs="?", help="default: the account's settings")
     watch = with_config(
         command(
@@ -107,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     watch.add_argument("monitorfile", type=Path, nargs="?", help="default: the config's app")
     watch.add_argument("cheapest", nargs="?", default="False", help="True: as cheap as can be")
-    end = with_config(
+    end = with_api(
         command(
             "stop",
             stop,
@@ -117,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     end.add_argument("app", nargs="?", default="", help="default: the config's APP_NAME")
     end.add_argument("--no-wait", action="store_true", help="don't wait until nothing is left")
-    _about_runs(command, with_config)
+    _about_runs(command, with_api)
     rest = with_config(command("sweep", sweep, "remove what no live run of this deployment needs"))
     rest.add_argument("--dry-run", action="store_true", help="show it, and remove nothing")
     rest.add_argument(
@@ -130,9 +137,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _about_runs(command: Any, with_config: Any) -> None:
+def _about_runs(command: Any, with_api: Any) -> None:
     """The commands that look at runs, and tell them something."""
-    listed = with_config(command("runs", runs, "list runs, by app and time"))
+    listed = with_api(command("runs", runs, "list runs, by app and time"))
     listed.add_argument("app", nargs="?", default="", help="of this app only")
     listed.add_argument("--live", action="store_true", help="only those that haven't finished")
     for name, run, text in (
@@ -140,7 +147,7 @@ def _about_runs(command: Any, with_config: Any) -> None:
         ("failures", failures, "list failed tries of a run's jobs, and why they failed"),
         ("redrive", redrive, "send a run's dead jobs again"),
     ):
-        about = with_config(command(name, run, text))
+        about = with_api(command(name, run, text))
         about.add_argument(
             "run", nargs="?", default="", help="its id, or an app; default: the config's app"
         )
@@ -151,7 +158,7 @@ def _about_runs(command: Any, with_config: Any) -> None:
         if run is redrive:
             about.add_argument("--cause", action="append", help="only jobs that died of it")
             about.add_argument("--job", action="append", metavar="ID", help="only this job")
-    bound = with_config(command("scale", scale, "bound the machines of a live run"))
+    bound = with_api(command("scale", scale, "bound the machines of a live run"))
     bound.add_argument("machines", metavar="MACHINES", help="at most so many; all: no bound")
     bound.add_argument("app", nargs="?", default="", help="default: the config's APP_NAME")
 

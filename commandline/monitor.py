@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chalicelib.errors import InputError
+from commandline import over_http
 from commandline.shared import reach_by, read_json, the_app
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def stop(options: argparse.Namespace) -> int:
     from chalicelib.operations.follow import follow
     from chalicelib.operations.tick import tick_run
 
+    if options.api:
+        return over_http.stop(options)
     services, configured = reach_by(options)
     app = the_app(options.app, configured)
     record = control.stop(services, app)

@@ -9,25 +9,22 @@ from typing import TYPE_CHECKING
 
 from chalicelib.core.api.names import is_name
 from chalicelib.errors import InputError, NotFoundError, Problem
-from commandline.shared import reach_by, the_app
+from commandline.shared import app_of_config, reach_by, the_app
 
 if TYPE_CHECKING:
-    from chalicelib.aws.services import Services
     from chalicelib.core.api.answers import RunAnswer
+    from commandline.direct import Direct
+    from commandline.remote import Remote
 
 #: Runs, or failures, that one request brings.
 _PAGE = 100
 
 
 def runs(options: argparse.Namespace) -> int:
-    from chalicelib.operations.run_view import list_runs
-
-    services, _ = reach_by(options)
+    there, _ = _reach(options)
     after: str | None = None
     while True:
-        page = list_runs(
-            services, app=options.app or None, live=options.live, limit=_PAGE, after=after
-        )
+        page = there.runs(app=options.app, live=options.live, limit=_PAGE, after=after)
         for run in page.runs:
             told = run.problem or f"{run.jobs} jobs {run.outcome}"
             print(f"{run.run}  {run.phase:<12} {told.rstrip()}")
@@ -37,10 +34,8 @@ def runs(options: argparse.Namespace) -> int:
 
 
 def status(options: argparse.Namespace) -> int:
-    from chalicelib.operations.run_view import show
-
-    services, run_id = _run(options)
-    run = show(services, run_id)
+    there, run_id = _run(options)
+    run = there.show(run_id)
     if options.json:
         print(run.model_dump_json(indent=1))
     else:
@@ -49,13 +44,11 @@ def status(options: argparse.Namespace) -> int:
 
 
 def failures(options: argparse.Namespace) -> int:
-    from chalicelib.operations.failures import failures as read
-
-    services, run_id = _run(options)
+    there, run_id = _run(options)
     outcome = "dead" if options.dead else None
     after: str | None = None
     while True:
-        page = read(services, run_id, outcome=outcome, limit=_PAGE, after=after)
+        page = there.failures(run_id, outcome=outcome, limit=_PAGE, after=after)
         for one in page.failures:
             if options.json:
                 print(one.model_dump_json())
@@ -69,39 +62,47 @@ def failures(options: argparse.Namespace) -> int:
 
 
 def scale(options: argparse.Namespace) -> int:
-    from chalicelib.operations import control
-
-    services, configured = reach_by(options)
+    there, configured = _reach(options)
     machines = None if options.machines == "all" else _number(options.machines)
-    record = control.scale(services, the_app(options.app, configured), machines)
-    bound = "CLUSTER_MACHINES" if machines is None else machines
-    print(f"Run {record.run_id} may have at most {bound} machines from the next tick on.")
+    run = there.scale(the_app(options.app, configured), machines)
+    bound = run.machines.at_most
+    print(f"Run {run.run} may have at most {bound} machines from the next tick on.")
     return 0
 
 
 def redrive(options: argparse.Namespace) -> int:
-    from chalicelib.operations.redrive import redrive as send_again
-
-    services, run_id = _run(options)
-    sent = send_again(services, run_id, jobs=options.job or None, causes=options.cause or None)
-    for one in sent:
+    there, run_id = _run(options)
+    sent = there.redrive(run_id, jobs=options.job, causes=options.cause)
+    for one in sent.submissions:
         print(f"Job file {one.submission}: {one.state}, {one.jobs} jobs, run {one.run or '-'}")
         for message in one.messages:
             print(f"note: {message}", file=sys.stderr)
-    print(f"{sum(one.jobs for one in sent)} dead jobs of {run_id} sent again.")
+    print(f"{sent.jobs} dead jobs of {run_id} sent again.")
     return 0
 
 
-def _run(options: argparse.Namespace) -> tuple[Services, str]:
-    """AWS, and the run that is named: by its id, or by an app, whose latest it is."""
+def _reach(options: argparse.Namespace) -> tuple[Direct | Remote, str]:
+    """The account, or the API where one is named; and the app of the configuration, if any."""
+    if options.api:
+        from commandline.remote import Remote
+
+        return Remote(options.api), app_of_config(options)
+    from commandline.direct import Direct
+
     services, configured = reach_by(options)
+    return Direct(services), configured
+
+
+def _run(options: argparse.Namespace) -> tuple[Direct | Remote, str]:
+    """The run that is named: by its id, or by an app, whose latest it is."""
+    there, configured = _reach(options)
     if is_name("run", options.run):
-        return services, options.run
+        return there, options.run
     app = the_app(options.run, configured)
-    run_id = services.runs.latest_id(app)
+    run_id = there.latest(app)
     if not run_id:
         raise NotFoundError(f"the app {app} never had a run")
-    return services, run_id
+    return there, run_id
 
 
 def _number(text: str) -> int:

@@ -66,6 +66,13 @@ def reach_by(options: argparse.Namespace) -> tuple[Services, str]:
     return reach(parsed), parsed.config.app_name
 
 
+def app_of_config(options: argparse.Namespace) -> str:
+    """The app of the configuration; "" where there is none, and none was asked for."""
+    if options.config == CONFIG and not Path(CONFIG).exists():
+        return ""
+    return read_config(options.config).config.app_name
+
+
 def the_app(named: str, configured: str) -> str:
     """The app that a command is about."""
     if named or configured:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from chalicelib.errors import FleetFileError, InputError, Problem
+from commandline import over_http
 from commandline.shared import reach, read_config, read_json
 
 
@@ -14,6 +15,8 @@ def setup(options: argparse.Namespace) -> int:
     from chalicelib.operations.setup import set_up
 
     parsed = read_config(options.config)
+    if options.api:
+        return over_http.setup(options, parsed.config.app_name)
     record = set_up(reach(parsed), parsed, adopt=options.adopt)
     print(f"{record.app} is set up as run {record.run_id}")
     print(f"  queue    {record.queue_url}")
@@ -31,13 +34,15 @@ def submit_job(options: argparse.Namespace) -> int:
 
     parsed = read_config(options.config)
     path: Path = options.jobfile
-    services = reach(parsed)
     app = parsed.config.app_name
     if not path.is_file():
         raise InputError(
             str(path), [Problem(where=str(path), expected="a job file that can be read")]
         )
     read_header(lambda: path.open("rb"), str(path))
+    if options.api:
+        return over_http.submit_job(options, app)
+    services = reach(parsed)
     stamp = f"{services.now():%Y%m%dT%H%M%S%f}"
     key = keys.submitted(app, stamp, path.name)
     with path.open("rb") as stream:
@@ -69,10 +74,12 @@ def start_cluster(options: argparse.Namespace) -> int:
     from chalicelib.operations.control import live_run, start
 
     parsed = read_config(options.config)
-    services = reach(parsed)
     path: Path | None = options.fleetfile
     fleet = read_json(path, FleetFileError) if path else None
     app = parsed.config.app_name
+    if options.api:
+        return over_http.start_cluster(options, app, fleet)
+    services = reach(parsed)
     status = start(services, app, fleet, source=str(path or ""))
     record = live_run(services, app)
     for error in status.errors if status else ():
