@@ -54,7 +54,7 @@ _MEANINGS = (
         "The data file has a header and no rows",
     ),
     (
-        r"no name \(Bad value\)",
+        r"no name \(Bad value\)|name parameter cannot be an empty string",
         contract.INPUT,
         "The data file has a column without a name: look for ',,' in its header, or an index "
         "column left by another program",

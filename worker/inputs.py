@@ -6,6 +6,7 @@ then renamed, and removed when the last job that needs it is over.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import threading
@@ -19,14 +20,15 @@ from typing import TYPE_CHECKING, Iterator, Sequence
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib import contract
-from worker import tiff
 from worker.failures import Check, JobFailure, error_code, explain
+from worker.pictures import damage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 _PARALLEL = 4
+_SMALL = 16 * 2**20
 _PLAIN_MD5 = re.compile(r'^"[0-9a-f]{32}"$')
 
 
@@ -124,14 +126,15 @@ def download(s3: S3Client, item: Wanted) -> str:
     temporary = item.path.with_name("%s.%s.part" % (item.path.name[:100], uuid.uuid4().hex[:8]))
     address = item.address
     try:
-        head = s3.head_object(Bucket=item.bucket, Key=item.key)
-        if not head["ContentLength"]:
+        answer = s3.get_object(Bucket=item.bucket, Key=item.key)
+        if not answer["ContentLength"]:
             raise JobFailure(contract.INPUT, "%s: %s is an empty file" % (item.what, address))
         item.path.parent.mkdir(parents=True, exist_ok=True)
-        s3.download_file(item.bucket, item.key, str(temporary))
-        _verify(temporary, head, item.what, address)
+        if not _written(answer, temporary):
+            s3.download_file(item.bucket, item.key, str(temporary))
+        _verify(temporary, answer, item.what, address)
         temporary.rename(item.path)
-        return head["ETag"]
+        return answer["ETag"]
     except ClientError as error:
         raise _refused(error, item, address) from error
     except (OSError, BotoCoreError) as error:
@@ -139,6 +142,21 @@ def download(s3: S3Client, item: Wanted) -> str:
     finally:
         if temporary.exists():
             temporary.unlink()
+
+
+def _written(answer: GetObjectOutputTypeDef, path: Path) -> bool:
+    """Write a small object, with the one request that told what it is. False for a large one, or
+    when it broke off: it has to be fetched in parts, which are asked for again where they fail."""
+    with contextlib.closing(answer["Body"]) as body:
+        if answer["ContentLength"] > _SMALL:
+            return False
+        try:
+            with path.open("wb") as file:
+                for block in body.iter_chunks(1 << 20):
+                    file.write(block)
+        except BotoCoreError:
+            return False
+    return True
 
 
 def _refused(error: ClientError, item: Wanted, address: str) -> JobFailure:
@@ -150,7 +168,7 @@ def _refused(error: ClientError, item: Wanted, address: str) -> JobFailure:
     return explain(error, "downloading %s" % address, contract.DOWNLOAD)
 
 
-def _verify(path: Path, head: HeadObjectOutputTypeDef, what: str, address: str) -> None:
+def _verify(path: Path, head: GetObjectOutputTypeDef, what: str, address: str) -> None:
     size = path.stat().st_size
     if size != head["ContentLength"]:
         raise JobFailure(
@@ -159,16 +177,16 @@ def _verify(path: Path, head: HeadObjectOutputTypeDef, what: str, address: str) 
         )
     if _has_md5(head) and _md5(path) != head["ETag"].strip('"'):
         raise JobFailure(contract.DOWNLOAD, "%s arrived changed: its MD5 differs" % address)
-    broken = tiff.problem(str(path))
+    broken = damage(str(path))
     if broken:
         raise JobFailure(
             contract.INPUT,
-            "%s: the TIFF %s is damaged: %s; CellProfiler would measure what is left of it"
+            "%s: the image %s is damaged (%s); CellProfiler would measure what is left of it"
             % (what, address, broken),
         )
 
 
-def _has_md5(head: HeadObjectOutputTypeDef) -> bool:
+def _has_md5(head: GetObjectOutputTypeDef) -> bool:
     """An ETag is the content's MD5 only for single uploads without KMS or customer keys."""
     encrypted = head.get("ServerSideEncryption", "AES256") != "AES256"
     own_key = "SSECustomerAlgorithm" in head

@@ -29,9 +29,9 @@ class Counting:
         self._s3 = s3
         self.downloads = 0
 
-    def download_file(self, *arguments: Any) -> None:
+    def get_object(self, **arguments: Any) -> Any:
         self.downloads += 1
-        self._s3.download_file(*arguments)
+        return self._s3.get_object(**arguments)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._s3, name)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy
 import pytest
 import tifffile
+from botocore.response import StreamingBody
 
 from worker.failures import Cancelled, JobFailure
 from worker.inputs import Inputs, Wanted, download
@@ -52,9 +54,9 @@ def test_slots_that_want_the_same_file_fetch_it_once(s3: Any, bucket: str, tmp_p
         def __getattr__(self, name: str) -> Any:
             return getattr(s3, name)
 
-        def download_file(self, bucket: str, key: str, path: str) -> None:
-            fetched.append(key)
-            s3.download_file(bucket, key, path)
+        def get_object(self, **what: str) -> Any:
+            fetched.append(what["Key"])
+            return s3.get_object(**what)
 
     inputs, item = Inputs(Counting()), wanted(bucket, "illum.npy", tmp_path)  # type: ignore[arg-type]
     barrier = threading.Barrier(4)
@@ -105,7 +107,7 @@ def test_an_empty_file_and_a_missing_bucket_are_the_users_to_mend(
     with pytest.raises(JobFailure, match="is an empty file") as caught:
         download(s3, wanted(bucket, "empty.tif", tmp_path))
     assert caught.value.cause == "input"
-    with pytest.raises(JobFailure) as caught:
+    with pytest.raises(JobFailure, match="there is no bucket no-such-bucket-here") as caught:
         download(s3, wanted("no-such-bucket-here", "a.tif", tmp_path))
     assert caught.value.cause == "input"
 
@@ -130,13 +132,44 @@ def test_what_arrives_damaged_is_refused(
         def __getattr__(self, name: str) -> Any:
             return getattr(s3, name)
 
-        def download_file(self, *where: str) -> None:
-            Path(where[-1]).write_bytes(body)
+        def get_object(self, **what: str) -> Any:
+            arrived = StreamingBody(BytesIO(body), len(body))
+            return {**s3.get_object(**what), "Body": arrived}
 
     with pytest.raises(JobFailure, match=says) as caught:
         download(Damaging(), wanted(bucket, "a.txt", tmp_path))  # type: ignore[arg-type]
     assert caught.value.cause == "download"
     assert not list(tmp_path.iterdir())
+
+
+class Breaking:
+    """A client whose objects break off after two bytes, unless they are fetched in parts."""
+
+    def __init__(self, s3: Any):
+        self._s3 = s3
+        self.in_parts = 0
+
+    def get_object(self, **what: str) -> Any:
+        return {**self._s3.get_object(**what), "Body": StreamingBody(BytesIO(b"co"), 7)}
+
+    def download_file(self, *where: str) -> None:
+        self.in_parts += 1
+        self._s3.download_file(*where)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._s3, name)
+
+
+@pytest.mark.parametrize("small", [3, 100])
+def test_what_is_large_or_broke_off_is_fetched_in_parts(
+    small: int, s3: Any, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.inputs._SMALL", small)
+    s3.put_object(Bucket=bucket, Key="a.txt", Body=b"content")
+    client: Any = Breaking(s3)
+    download(client, wanted(bucket, "a.txt", tmp_path))
+    assert (tmp_path / "a.txt").read_bytes() == b"content"
+    assert client.in_parts == 1
 
 
 def test_a_multipart_upload_has_no_md5_to_compare(s3: Any, bucket: str, tmp_path: Path) -> None:
