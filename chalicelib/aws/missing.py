@@ -24,7 +24,7 @@ from chalicelib.contract import (
     ledger_prefix,
 )
 from chalicelib.core.compact_set import CompactSet
-from chalicelib.core.config import parse_keys
+from chalicelib.core.config import recorded_config
 from chalicelib.core.run import RunRecord
 
 #: Jobs handled between two looks at the clock.
@@ -40,7 +40,7 @@ def resolve(services: Services, record: RunRecord, *, send_again: bool) -> None:
     job once however often it is sent.
     """
     ended, failures = _ended(services, record)
-    retries = parse_keys(record.config, record.run_id).config.job_retries
+    retries = recorded_config(record).job_retries
     lost = _lost(services, record, ended)
     with services.executor() as pool:
         while part := list(islice(lost, SLICE)):

@@ -6,9 +6,11 @@ Both give a valid `RunConfig` with warnings, or raise `ConfigError` with everyth
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.core.config_checks import check_together
 from chalicelib.core.config_docs import DOCS
@@ -18,7 +20,10 @@ from chalicelib.core.config_source import SourceKeys, read_source
 from chalicelib.core.config_types import Unfit
 from chalicelib.errors import ConfigError, Problem
 
-__all__ = ["ParsedConfig", "RunConfig", "parse_config", "parse_keys"]
+if TYPE_CHECKING:
+    from chalicelib.core.run import RunRecord
+
+__all__ = ["ParsedConfig", "RunConfig", "parse_config", "parse_keys", "recorded_config"]
 
 _MOST_PROBLEMS = 100
 # For checking the rest of a configuration that lacks these.
@@ -48,6 +53,16 @@ def parse_keys(raw: Mapping[str, Any], source: str) -> ParsedConfig:
     `_comment` are passed over. Raises ConfigError.
     """
     return _parse(SourceKeys(values=raw), source)
+
+
+def recorded_config(record: RunRecord) -> RunConfig:
+    """The configuration that a run's record holds. Checked once for each content."""
+    return _of_record(json.dumps(record.config, sort_keys=True), record.run_id)
+
+
+@lru_cache(maxsize=100)
+def _of_record(keys: str, run_id: str) -> RunConfig:
+    return parse_keys(json.loads(keys), f"run {run_id}").config
 
 
 def _parse(found: SourceKeys, source: str) -> ParsedConfig:

@@ -8,7 +8,7 @@ from typing import Any
 from chalicelib.aws import queue
 from chalicelib.aws.execute import execute
 from chalicelib.aws.services import Services
-from chalicelib.core.config import parse_keys
+from chalicelib.core.config import recorded_config
 from chalicelib.core.early_stop import lift
 from chalicelib.core.fleet_file import from_file
 from chalicelib.core.health import restarted
@@ -41,7 +41,7 @@ def start(
     Raises NotReadyError for a run that is being removed: what waits begins in the next one.
     """
     record = live_run(services, app)
-    config = parse_keys(record.config, record.run_id).config
+    config = recorded_config(record)
     told: tuple[str, ...] = ()
     if fleet_file is not None:
         told = from_file(fleet_file, config, source=source or "fleet file").warnings
@@ -96,7 +96,7 @@ def scale(services: Services, app: str, machines: int | None) -> RunRecord:
     machines than the configuration allows.
     """
     record = live_run(services, app)
-    most = parse_keys(record.config, record.run_id).config.cluster_machines
+    most = recorded_config(record).cluster_machines
     if machines is not None and not 1 <= machines <= most:
         raise InputError(
             app,
@@ -121,7 +121,7 @@ def scale(services: Services, app: str, machines: int | None) -> RunRecord:
 def unwatch(services: Services, run_id: str) -> bool:
     """Nobody watches any more. Whether the deployed monitor takes the run to its end all the same."""
     record = services.runs.load(run_id)
-    if parse_keys(record.config, run_id).config.auto_monitor or record.phase is not Phase.OPEN:
+    if recorded_config(record).auto_monitor or record.phase is not Phase.OPEN:
         return True
     services.runs.change(run_id, lambda found: found.model_copy(update={"monitored": False}))
     return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib.aws.services import Services
 from chalicelib.core import keys
-from chalicelib.core.config import ParsedConfig, parse_config, parse_keys
+from chalicelib.core.config import ParsedConfig, parse_config, parse_keys, recorded_config
 from chalicelib.core.jobfile import JobFileHeader
 from chalicelib.core.run import RunRecord
 from chalicelib.core.upload import Upload
@@ -25,7 +25,7 @@ def config_of(
             raise JobFileError(key, [_other_app(parsed.config.app_name, upload)])
         return parsed
     if live is not None:
-        return ParsedConfig(config=parse_keys(live.config, key).config, warnings=())
+        return ParsedConfig(config=recorded_config(live), warnings=())
     saved = services.store.read(keys.app_config(app))
     if saved is None:
         raise JobFileError(

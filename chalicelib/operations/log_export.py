@@ -11,7 +11,7 @@ from chalicelib.aws import logs
 from chalicelib.aws.execute import execute
 from chalicelib.aws.services import Services
 from chalicelib.core import keys
-from chalicelib.core.config import parse_keys
+from chalicelib.core.config import recorded_config
 from chalicelib.core.log_export import ExportView, TaskView, decide_export, outstanding
 from chalicelib.core.plan import ExportLogs
 from chalicelib.core.run import Phase, RunRecord
@@ -51,7 +51,7 @@ def _step(
     record = services.runs.load(run_id)
     if record.phase is not Phase.FINISHED or record.ended_at is None:
         return None, False
-    config = parse_keys(record.config, f"run {run_id}").config
+    config = recorded_config(record)
     client, since, until = services.clients.logs, record.created_at, record.ended_at
     waiting = outstanding(record, config)
     seen = ExportView(

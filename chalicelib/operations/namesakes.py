@@ -13,7 +13,7 @@ from chalicelib.aws import tagged, watch
 from chalicelib.aws.services import Services
 from chalicelib.aws.traces import Trace
 from chalicelib.core import keys
-from chalicelib.core.config import RunConfig, parse_config, parse_keys
+from chalicelib.core.config import RunConfig, parse_config, recorded_config
 from chalicelib.core.naming import Names
 from chalicelib.core.run import RunRecord
 from chalicelib.core.sweep import Kind, Thing, Verdict, look_alike, stale_alarm
@@ -33,7 +33,7 @@ def turn(apps: Sequence[str], hour: int) -> Sequence[str]:
 def saved_config(services: Services, app: str, record: RunRecord | None) -> RunConfig | None:
     """The configuration of the app's latest run, or else the one that was set up last."""
     if record is not None:
-        return parse_keys(record.config, record.run_id).config
+        return recorded_config(record)
     stored = services.store.read(keys.app_config(app))
     return parse_config(stored.body.decode(), keys.app_config(app)).config if stored else None
 

@@ -21,7 +21,7 @@ from chalicelib.core.api.answers import (
 )
 from chalicelib.core.api.names import is_name
 from chalicelib.core.causes import meaning
-from chalicelib.core.config import parse_keys
+from chalicelib.core.config import recorded_config
 from chalicelib.core.naming import app_of
 from chalicelib.core.run import Phase, RunRecord
 from chalicelib.errors import NotFoundError, UnreadableError
@@ -47,7 +47,7 @@ def show_record(services: Services, record: RunRecord) -> RunAnswer:
 def view(record: RunRecord, status: Status | None) -> RunAnswer:
     """Record and status in one; counts of a finished run are the exact ones, if there are any."""
     seen = status or Status(run_id=record.run_id, phase=record.phase, at=record.created_at)
-    config = parse_keys(record.config, record.run_id).config
+    config = recorded_config(record)
     result = record.result
     exact = result is not None and result.exact
     over = record.phase is Phase.FINISHED

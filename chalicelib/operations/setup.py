@@ -13,7 +13,7 @@ from chalicelib.aws.observe import look_for_setup
 from chalicelib.aws.services import Services
 from chalicelib.core import keys
 from chalicelib.core.compute import WorkerKind, choose_worker
-from chalicelib.core.config import ParsedConfig, RunConfig, parse_keys
+from chalicelib.core.config import ParsedConfig, RunConfig, recorded_config
 from chalicelib.core.fleet_file import from_file
 from chalicelib.core.naming import Names, new_run_id
 from chalicelib.core.plan import Plan
@@ -110,7 +110,7 @@ def converge(
     """
     plan: Plan = ()
     for _ in range(_ROUNDS):
-        config = parse_keys(record.config, record.run_id).config
+        config = recorded_config(record)
         plan = decide_setup(record, config, services.settings, look_for_setup(services, config))
         if not plan:
             return record
@@ -132,7 +132,7 @@ def _in_step(services: Services, record: RunRecord, wanted: RunRecord) -> RunRec
             f"the run {record.run_id} is still being removed; set-up works again when it has ended"
         )
     # Keys that came with an upgrade have their defaults.
-    present = parse_keys(record.config, record.run_id).config.to_keys()
+    present = recorded_config(record).to_keys()
     if present == wanted.config and wanted.fleet_file in (None, record.fleet_file):
         return record
     changed = sorted(key for key in present if present[key] != wanted.config[key])

@@ -21,7 +21,7 @@ from chalicelib.aws.execute import execute
 from chalicelib.aws.services import Services
 from chalicelib.aws.traces import Trace, indexed, traces
 from chalicelib.core import keys
-from chalicelib.core.config import parse_keys
+from chalicelib.core.config import recorded_config
 from chalicelib.core.naming import app_of
 from chalicelib.core.run import Phase, RunRecord
 from chalicelib.core.sweep import (
@@ -217,7 +217,7 @@ class Sweep:
             return RunView(state=RunState.MISSING, busy=busy)
         except UnreadableError:
             return RunView(state=RunState.UNREADABLE, busy=busy)
-        config = parse_keys(record.config, f"run {run_id}").config
+        config = recorded_config(record)
         return RunView.of(record, config, busy=busy)
 
     def _busy(self, run_id: str) -> bool:

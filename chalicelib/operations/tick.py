@@ -17,7 +17,7 @@ from chalicelib.aws.log import bound
 from chalicelib.aws.observe import Memory, follow_up, look
 from chalicelib.aws.services import Services
 from chalicelib.aws.status import StatusLease
-from chalicelib.core.config import RunConfig, parse_keys
+from chalicelib.core.config import RunConfig, recorded_config
 from chalicelib.core.cost import dollars, machine_hours
 from chalicelib.core.decide import decide
 from chalicelib.core.naming import app_of
@@ -158,7 +158,7 @@ def _tick(services: Services, run_id: str, lease: StatusLease) -> Status | None:
     if record.phase is Phase.FINISHED:
         services.runs.forget(run_id)
         return None
-    config = parse_keys(record.config, f"run {run_id}").config
+    config = recorded_config(record)
     seen, memory = look(services, record, config, last.memory if last else Memory())
     if record.phase is Phase.OPEN and record.start and not _is_set_up(record, seen):
         # Its set-up died half-way, or somebody deleted a part of it.
