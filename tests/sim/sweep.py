@@ -1,6 +1,6 @@
 """Every call index times every fault, and thousands of seeds: `make sweep`.
 
-python -m tests.sim.sweep [--seeds N] [--cells] [--jobs N]
+python -m tests.sim.sweep [--seeds N] [--first N] [--no-cells] [--jobs N]
 """
 
 from __future__ import annotations
@@ -100,20 +100,17 @@ def main(arguments: list[str] | None = None) -> int:
         seeds = range(given.first, given.first + given.seeds)
         print(f"{len(seeds)} seeds")
         failures += _watch(pool.imap_unordered(try_seed, seeds, 8), len(seeds))
-    for name, wrong in failures[:200]:
-        print(f"{name}:")
-        for line in wrong:
-            print(f"    {line}")
     print(f"{len(failures)} histories break an invariant; {time.monotonic() - begun:.0f} s")
     return 1 if failures else 0
 
 
 def _watch(results: Iterator[tuple[str, list[str]]], total: int) -> list[tuple[str, list[str]]]:
-    """Collect what is wrong, and show how far it is."""
+    """Tell what is wrong as it comes, and how far it is."""
     failures = []
     for done, (name, wrong) in enumerate(results, 1):
         if wrong:
             failures.append((name, wrong))
+            print("\n    ".join([f"{name}:", *wrong]), flush=True)
         if done % 500 == 0 or done == total:
             print(f"  {done} of {total}, {len(failures)} wrong", flush=True)
     return failures
