@@ -26,6 +26,10 @@ from worker.tools import Tools
 #: to finish; a bit less than the supervisor waits.
 PUBLISH_GRACE = 80.0
 _FILES_IN_LEDGER = 1000
+TRIES_USED_UP = (
+    "all %d tries (JOB_RETRIES) are used up; the last one ended with its container or its machine, "
+    "so that nobody could say why"
+)
 
 
 def work(tools: Tools, lease: Lease) -> None:
@@ -99,6 +103,9 @@ class _Attempt:
         ):
             self._close(contract.SKIPPED, "File not run due to > expected number of files")
             return
+        if environment.job_retries and self.number > environment.job_retries:
+            # A message that is passed on begins to be counted anew by SQS, which buries the others.
+            raise JobFailure(contract.LOST, TRIES_USED_UP % environment.job_retries)
         results = self._run_cellprofiler()
         try:
             self._publish(results, commit)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from chalicelib.core.ailment import (
     CONTAINERS,
@@ -28,8 +28,11 @@ _AS_MEANT = (
     "TerminationNotice",
     "InfrastructureHealth",
 )
+_MACHINE_ENDED = re.compile(r"^Host EC2\b")
 #: 128 + the signal: killed (for its memory, if nobody else did it), and asked to end.
 _KILLED, _ASKED_TO_END = 137, 143
+#: Containers that have run for so long since the last crash are in no loop.
+STEADY_AFTER = timedelta(minutes=10)
 #: So many containers that ended badly make a loop.
 _LOOP = 2
 #: So many of them, or as many as run, mean that it is so on every machine.
@@ -143,7 +146,7 @@ def not_joined(config: RunConfig, now: datetime) -> Ailment:
 
 
 def _crashed(task: StoppedTask) -> bool:
-    if task.code in _AS_MEANT:
+    if task.code in _AS_MEANT or _MACHINE_ENDED.search(task.reason):
         return False
     return _out_of_memory(task) or task.exit_code not in (None, 0, _ASKED_TO_END)
 
@@ -161,6 +164,8 @@ def _crash_loop(
     if len(crashed) < _LOOP:
         return None
     last, times = crashed[-1], len(crashed)
+    if service is not None and service.running and now - last.at > STEADY_AFTER:
+        return None
     # A loop on a few of many machines leaves the others at work.
     everywhere = times >= min(service.running if service is not None else 0, _EVERYWHERE)
     course = SLOW if everywhere else WAIT

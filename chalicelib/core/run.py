@@ -7,7 +7,7 @@ every tick. Records carry a version, so that a live run survives an upgrade.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -65,6 +65,10 @@ class Submission(_Frozen):
     step: int = 1
 
 
+#: Our clock and EC2's differ by at most this much.
+CLOCKS_DIFFER = timedelta(minutes=2)
+
+
 class Fleet(_Frozen):
     """One spot fleet request, stored before it is sent and re-sent unchanged until answered.
 
@@ -93,8 +97,8 @@ class Fleet(_Frozen):
         return str(self.request.get("Type", "request"))
 
     def may_bring(self, now: datetime) -> bool:
-        """Whether machines may still come of it, as far as the record knows."""
-        return self.valid_until > now and not self.abandoned and not self.closed
+        """Whether machines may still come of it, as far as the record knows. Clocks differ."""
+        return self.valid_until + CLOCKS_DIFFER > now and not self.abandoned and not self.closed
 
     def abandon(self) -> Fleet:
         """Give up a request that was never answered."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.core.ailment import CONTAINERS, FATAL, SLOW, WAIT, Ailment, StoppedTask
-from chalicelib.core.container_trouble import container_ailments, not_joined
+from chalicelib.core.container_trouble import STEADY_AFTER, container_ailments, not_joined
 from chalicelib.core.observation import ServiceView
 from tests.core.factories import NOW, config, service
 
@@ -107,10 +107,18 @@ def test_a_loop_on_a_few_of_many_machines_leaves_the_fleet_alone() -> None:
         {"exit_code": 137, "code": "TerminationNotice"},
         {"exit_code": 1, "code": "UserInitiated"},
         {"exit_code": None, "reason": "Host EC2 (instance i-0) terminated."},
+        {"exit_code": 137, "reason": "Host EC2 (instance i-0) terminated."},
     ],
 )
 def test_ends_that_were_meant_are_no_trouble(task: dict[str, Any]) -> None:
     assert troubles(*[stopped(**task)] * 5) == []
+
+
+def test_containers_that_have_run_for_long_since_are_in_no_loop() -> None:
+    crashes = [stopped(exit_code=1, at=NOW - STEADY_AFTER - timedelta(seconds=1))] * 3
+    assert troubles(*crashes, at=service(desired=2, running=1)) == []
+    # ECS waits longer and longer before it starts one again: none is up meanwhile.
+    assert [a.kind for a in troubles(*crashes, at=service(desired=2, running=0))] == ["crash"]
 
 
 def test_one_crash_is_no_loop() -> None:

@@ -107,7 +107,7 @@ class ECS:
         """Its containers die with it; ECS notices a little later."""
         host = self.host_of(machine)
         for task in [t for t in self.tasks if t.machine is machine]:
-            task.kill("the machine is gone")
+            task.kill(f"Host EC2 (instance {machine.instance_id}) terminated.", None)
         if host is None:
             return
         host.connected = False

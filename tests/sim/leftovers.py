@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from chalicelib.core.naming import RUN_ATTRIBUTE, TAG_APP, TAG_DEPLOYMENT, app_of
 from tests.sim.world import STATE
 
 if TYPE_CHECKING:
+    from tests.sim.ec2 import Machine
     from tests.sim.history import History
 
 
@@ -33,6 +35,13 @@ def costly(history: History) -> list[str]:
         if fleet.state in ("active", "submitted", "modifying") and ours_tags(fleet.tags, app)
     ]
     return left
+
+
+def _unseen(history: History, machine: Machine) -> bool:
+    """It came and went while nobody looked: nothing tells that its alarm is ours. (A sweep lists
+    such alarms.)"""
+    ended = machine.ended if machine.ended is not None else math.inf
+    return any(begin <= machine.born and ended <= end for begin, end in history.scenario.ticks.off)
 
 
 def leftovers(history: History) -> list[str]:
@@ -77,7 +86,11 @@ def leftovers(history: History) -> list[str]:
         and history.scenario.config["CLEAN_DASHBOARD"] == "True"
     ):
         left.append(f"dashboard {app}")
-    mine = {m.instance_id for m in world.ec2.machines.values() if ours_tags(m.tags, app)}
+    mine = {
+        machine.instance_id
+        for machine in world.ec2.machines.values()
+        if ours_tags(machine.tags, app) and not _unseen(history, machine)
+    }
     # Alarms bear no tag. Which machines made them stands in the status alone, and no tick sees
     # machines while the record can't be read: whoever spoils these by hand has to delete the
     # alarms of machines that came and went, too. (A sweep lists them.)

@@ -201,6 +201,9 @@ class Slot:
         if commit and commit["state"] == "published":
             self._close(job)
             return
+        if self.task.run and job.number > int(self.task.environment[contract.ENV_JOB_RETRIES]):
+            self._fail(job, contract.LOST)
+            return
         fate = self.world.fate(job.message.job)
         self.world.started(job.message)
         if self.task.run:

@@ -147,6 +147,16 @@ def test_what_trying_again_can_t_mend_is_buried_at_once(
     assert world.outputs("A01") == {}
 
 
+def test_a_job_whose_tries_are_used_up_isn_t_begun_again(world: World) -> None:
+    """SQS counts a message that was passed on anew, and would let it kill more workers."""
+    message = replace(world.message("A01"), failures=world.tools().environment.job_retries)
+    work(world.tools(), world.lease(message))
+    assert world.outcomes() == [("dead", "lost")]
+    assert "tries (JOB_RETRIES) are used up" in world.sentence()
+    assert world.dead() == [message.encode()]
+    assert world.runs() == []
+
+
 @pytest.mark.parametrize(
     ("mode", "outcome", "cause"),
     [
