@@ -11,7 +11,9 @@ from datetime import UTC, datetime, timedelta
 from benchmarks.fleet.laws import Case, Draws
 from benchmarks.fleet.world import Machine, World
 from chalicelib.aws.memory import Memory
-from chalicelib.core import plan
+from chalicelib.core.actions.ecs import ActivateInstances, DrainInstances
+from chalicelib.core.actions.machines import CancelFleet, RequestFleet, TerminateInstances
+from chalicelib.core.actions.record import Remember
 from chalicelib.core.config import parse_keys
 from chalicelib.core.fleet import Image
 from chalicelib.core.fleet_file import from_settings
@@ -24,6 +26,7 @@ from chalicelib.core.observation import (
     Progress,
     QueueView,
 )
+from chalicelib.core.plan import Action
 from chalicelib.core.run import RunRecord, Submission
 from chalicelib.core.scale_in import decide_scale_in, surplus
 from chalicelib.core.start import decide_start, missing_machines
@@ -112,7 +115,7 @@ class CellFleet:
     def tick(self, world: World) -> None:
         """Look, decide, execute."""
         seen = self._look(world)
-        actions: list[plan.Action] = []
+        actions: list[Action] = []
         if missing_machines(self.record, self.config, seen):
             seen = replace(seen, account=self.account)
             actions += decide_start(self.record, self.config, seen)
@@ -194,24 +197,24 @@ class CellFleet:
             leaving_since=self.memory.leaving,
         )
 
-    def _execute(self, world: World, action: plan.Action) -> None:
+    def _execute(self, world: World, action: Action) -> None:
         match action:
-            case plan.RequestFleet():
+            case RequestFleet():
                 self._request(world, action)
-            case plan.CancelFleet():
+            case CancelFleet():
                 self._close(world, action.fleet_id)
-            case plan.TerminateInstances():
+            case TerminateInstances():
                 _each(world.terminate, _named(world, action.instance_ids))
-            case plan.DrainInstances():
+            case DrainInstances():
                 _each(world.drain, _named(world, action.instance_ids))
-            case plan.ActivateInstances():
+            case ActivateInstances():
                 _each(world.revive, _named(world, action.instance_ids))
-            case plan.Remember():
+            case Remember():
                 self._remember(**action.fields)
             case _:
                 """Files and notes cost nothing."""
 
-    def _request(self, world: World, action: plan.RequestFleet) -> None:
+    def _request(self, world: World, action: RequestFleet) -> None:
         fleet_id = f"sfr-{len(self.record.fleets) + 1}"
         fleet = action.fleet.model_copy(update={"fleet_id": fleet_id})
         self._remember(fleets=(*self.record.fleets, fleet))

@@ -11,7 +11,10 @@ from chalicelib.aws.actions import Rim, carry_out
 from chalicelib.aws.errors import AwsError, code
 from chalicelib.aws.runs import HeldRecord
 from chalicelib.aws.services import Services
-from chalicelib.core.plan import ForgetExports, Notify, Plan, Remember, RequestFleet
+from chalicelib.core.actions.logs import ForgetExports
+from chalicelib.core.actions.machines import RequestFleet
+from chalicelib.core.actions.record import Notify, Remember
+from chalicelib.core.plan import Plan
 from chalicelib.errors import CellFleetError, NotReadyError
 
 log = Logger(service="cellfleet", child=True)

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 
 from chalicelib.aws.errors import code, is_not_found
 from chalicelib.core import keys
+from chalicelib.core.actions.logs import ExportLogs
 from chalicelib.core.log_export import ASK_AGAIN, TaskView, refusal_note
-from chalicelib.core.plan import ExportLogs
 from chalicelib.core.run import LogExport, RunRecord
 
 if TYPE_CHECKING:

@@ -10,10 +10,12 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
+from chalicelib.core.actions.ecs import ActivateInstances, DrainInstances
+from chalicelib.core.actions.machines import TerminateInstances
 from chalicelib.core.ailment import Ailment
 from chalicelib.core.capacity import DRAINING, most_launched
 from chalicelib.core.observation import HostView, InstanceView, QueueView, ServiceView
-from chalicelib.core.plan import ActivateInstances, DrainInstances, Plan, TerminateInstances
+from chalicelib.core.plan import Plan
 from chalicelib.core.run import RunRecord
 from chalicelib.core.tally import Tally
 

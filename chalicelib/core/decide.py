@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from chalicelib.core.actions.record import ChangePhase, ResolveMissing
 from chalicelib.core.config import RunConfig
 from chalicelib.core.early_stop import decide_early_stop
 from chalicelib.core.health import decide_health
 from chalicelib.core.notices import decide_notices
 from chalicelib.core.observation import Observation
 from chalicelib.core.on_demand import decide_on_demand
-from chalicelib.core.plan import ChangePhase, Plan, ResolveMissing
+from chalicelib.core.plan import Plan
 from chalicelib.core.run import COMPLETE, STOPPED, Phase, Result, RunRecord
 from chalicelib.core.scale_in import decide_scale_in
 from chalicelib.core.start import decide_start

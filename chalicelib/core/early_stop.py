@@ -7,9 +7,10 @@ job ends well, or when the user starts the cluster again.
 
 from __future__ import annotations
 
+from chalicelib.core.actions.record import Note, Remember
 from chalicelib.core.config import RunConfig
 from chalicelib.core.observation import Observation
-from chalicelib.core.plan import Note, Plan, Remember
+from chalicelib.core.plan import Plan
 from chalicelib.core.run import EarlyStop, RunRecord
 
 #: Machines that go on trying.

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from chalicelib.core.actions.machines import CancelFleet, DeleteLaunchTemplate, TerminateInstances
+from chalicelib.core.actions.record import Remember
 from chalicelib.core.ailment import (
     CONTAINERS,
     MACHINES,
@@ -23,13 +25,7 @@ from chalicelib.core.container_trouble import WHILE_RUNNING, container_ailments,
 from chalicelib.core.machine_trouble import machine_ailments, refused
 from chalicelib.core.notices import STUCK
 from chalicelib.core.observation import Observation
-from chalicelib.core.plan import (
-    CancelFleet,
-    DeleteLaunchTemplate,
-    Plan,
-    Remember,
-    TerminateInstances,
-)
+from chalicelib.core.plan import Plan
 from chalicelib.core.run import RunRecord
 from chalicelib.core.suspicion import (
     CONTAINERS_DUE,

@@ -15,9 +15,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chalicelib.core import keys
+from chalicelib.core.actions.logs import ExportLogs, ForgetExports, RecordExport
 from chalicelib.core.config import RunConfig
 from chalicelib.core.naming import Names
-from chalicelib.core.plan import Action, ExportLogs, ForgetExports, Plan, RecordExport
+from chalicelib.core.plan import Action, Plan
 from chalicelib.core.run import LogExport, RunRecord
 
 #: How long after its end a run's logs are waited for.

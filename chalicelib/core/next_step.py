@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from chalicelib.core.actions.record import StartNextStep
 from chalicelib.core.config import RunConfig
 from chalicelib.core.observation import Observation
-from chalicelib.core.plan import Plan, StartNextStep
+from chalicelib.core.plan import Plan
 from chalicelib.core.run import COMPLETE, Phase, RunRecord, Submission
 from chalicelib.core.upload import Upload
 

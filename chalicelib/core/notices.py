@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
+from chalicelib.core.actions.record import Notify
 from chalicelib.core.causes import explain_causes
 from chalicelib.core.config import RunConfig
 from chalicelib.core.naming import Names
 from chalicelib.core.next_step import outlook
 from chalicelib.core.observation import Observation
-from chalicelib.core.plan import Notify, Plan
+from chalicelib.core.plan import Plan
 from chalicelib.core.run import STOPPED, Phase, Result, RunRecord
 
 ENDED, EARLY_STOP, STUCK = "ended", "early-stop", "stuck"

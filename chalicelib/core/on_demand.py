@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from chalicelib.core.actions.machines import CancelFleet
 from chalicelib.core.config import RunConfig
 from chalicelib.core.observation import Observation
-from chalicelib.core.plan import CancelFleet, Plan
+from chalicelib.core.plan import Plan
 from chalicelib.core.run import Fleet, RunRecord
 
 #: Spot machines are waited for this long first.

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from chalicelib.core.actions.ecs import ActivateInstances, DrainInstances, UpdateService
+from chalicelib.core.actions.machines import CancelFleet, ShrinkFleet, TerminateInstances
 from chalicelib.core.capacity import (
     ACTIVE,
     MAINTAIN,
@@ -24,16 +26,7 @@ from chalicelib.core.config import RunConfig
 from chalicelib.core.faulty import faulty
 from chalicelib.core.naming import Names
 from chalicelib.core.observation import Observation
-from chalicelib.core.plan import (
-    Action,
-    ActivateInstances,
-    CancelFleet,
-    DrainInstances,
-    Plan,
-    ShrinkFleet,
-    TerminateInstances,
-    UpdateService,
-)
+from chalicelib.core.plan import Action, Plan
 from chalicelib.core.run import RunRecord
 from chalicelib.core.sizing import load_of, machines_wanted
 

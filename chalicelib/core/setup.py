@@ -11,23 +11,20 @@ import json
 from collections.abc import Mapping
 
 from chalicelib.core import compute
+from chalicelib.core.actions.ecs import (
+    CreateCluster,
+    CreateService,
+    RegisterTaskDefinition,
+    TagService,
+    UpdateService,
+)
+from chalicelib.core.actions.queues import CreateQueue, UpdateQueue
+from chalicelib.core.actions.record import Note, Remember
+from chalicelib.core.actions.watch import CreateLogGroup
 from chalicelib.core.config import RunConfig
 from chalicelib.core.naming import TAG_APP, TAG_DEPLOYMENT, Names, tags
 from chalicelib.core.observation import QueueView, SetupView, is_ours
-from chalicelib.core.plan import (
-    Action,
-    CreateCluster,
-    CreateLogGroup,
-    CreateQueue,
-    CreateService,
-    Note,
-    Plan,
-    RegisterTaskDefinition,
-    Remember,
-    TagService,
-    UpdateQueue,
-    UpdateService,
-)
+from chalicelib.core.plan import Action, Plan
 from chalicelib.core.run import RunRecord
 from chalicelib.errors import ConflictError, NotReadyError
 from chalicelib.settings import Settings

@@ -6,6 +6,10 @@ import hashlib
 from datetime import datetime, timedelta
 
 from chalicelib.core import keys, watch
+from chalicelib.core.actions.ecs import UpdateService
+from chalicelib.core.actions.machines import CreateLaunchTemplate, RequestFleet
+from chalicelib.core.actions.record import Note, Remember
+from chalicelib.core.actions.watch import PutDashboard, PutFile
 from chalicelib.core.capacity import capacity
 from chalicelib.core.compute import digest
 from chalicelib.core.config import RunConfig
@@ -20,17 +24,7 @@ from chalicelib.core.monitor_file import monitor_file
 from chalicelib.core.naming import Names, tags
 from chalicelib.core.observation import Account, Observation
 from chalicelib.core.on_demand import on_demand_share
-from chalicelib.core.plan import (
-    Action,
-    CreateLaunchTemplate,
-    Note,
-    Plan,
-    PutDashboard,
-    PutFile,
-    Remember,
-    RequestFleet,
-    UpdateService,
-)
+from chalicelib.core.plan import Action, Plan
 from chalicelib.core.run import Fleet, RunRecord
 from chalicelib.core.sizing import load_of, machines_wanted
 from chalicelib.core.user_data import ecs_config, user_data

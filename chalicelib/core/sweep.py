@@ -15,19 +15,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
+from chalicelib.core.actions.ecs import DeleteCluster, DeleteService, DeregisterTaskDefinition
+from chalicelib.core.actions.machines import CancelFleet, DeleteLaunchTemplate, TerminateInstances
+from chalicelib.core.actions.queues import DeleteQueue
+from chalicelib.core.actions.watch import DeleteAlarms, DeleteDashboard
 from chalicelib.core.config import RunConfig
-from chalicelib.core.plan import (
-    Action,
-    CancelFleet,
-    DeleteAlarms,
-    DeleteCluster,
-    DeleteDashboard,
-    DeleteLaunchTemplate,
-    DeleteQueue,
-    DeleteService,
-    DeregisterTaskDefinition,
-    TerminateInstances,
-)
+from chalicelib.core.plan import Action
 from chalicelib.core.run import Phase, RunRecord
 from chalicelib.core.teardown import DEFAULT_CLUSTER
 

@@ -12,27 +12,22 @@ from dataclasses import replace
 from datetime import timedelta
 
 from chalicelib.core import keys
+from chalicelib.core.actions.ecs import (
+    DeleteCluster,
+    DeleteService,
+    DeregisterInstance,
+    DeregisterTaskDefinition,
+    UpdateService,
+)
+from chalicelib.core.actions.machines import CancelFleets, DeleteLaunchTemplate, TerminateInstances
+from chalicelib.core.actions.queues import DeleteQueue
+from chalicelib.core.actions.record import ChangePhase
+from chalicelib.core.actions.watch import DeleteAlarms, DeleteDashboard, DeleteFile
 from chalicelib.core.config import RunConfig
 from chalicelib.core.naming import Names
 from chalicelib.core.next_step import decide_next_step
 from chalicelib.core.observation import Observation, is_ours
-from chalicelib.core.plan import (
-    Action,
-    CancelFleets,
-    ChangePhase,
-    DeleteAlarms,
-    DeleteCluster,
-    DeleteDashboard,
-    DeleteFile,
-    DeleteLaunchTemplate,
-    DeleteQueue,
-    DeleteService,
-    DeregisterInstance,
-    DeregisterTaskDefinition,
-    Plan,
-    TerminateInstances,
-    UpdateService,
-)
+from chalicelib.core.plan import Action, Plan
 from chalicelib.core.run import Phase, RunRecord
 
 DEFAULT_CLUSTER = "default"

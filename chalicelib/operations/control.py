@@ -8,12 +8,12 @@ from typing import Any
 from chalicelib.aws import queue
 from chalicelib.aws.execute import execute
 from chalicelib.aws.services import Services
+from chalicelib.core.actions.queues import PurgeQueue
 from chalicelib.core.config import recorded_config
 from chalicelib.core.early_stop import lift
 from chalicelib.core.fleet_file import from_file
 from chalicelib.core.health import restarted
 from chalicelib.core.observation import is_ours
-from chalicelib.core.plan import PurgeQueue
 from chalicelib.core.run import STOPPED, Phase, RunRecord
 from chalicelib.errors import (
     ConflictError,

@@ -11,9 +11,9 @@ from chalicelib.aws import logs
 from chalicelib.aws.execute import execute
 from chalicelib.aws.services import Services
 from chalicelib.core import keys
+from chalicelib.core.actions.logs import ExportLogs
 from chalicelib.core.config import recorded_config
 from chalicelib.core.log_export import ExportView, TaskView, decide_export, outstanding
-from chalicelib.core.plan import ExportLogs
 from chalicelib.core.run import Phase, RunRecord
 from chalicelib.errors import DeadlineError, NotFoundError
 

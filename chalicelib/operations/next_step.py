@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from chalicelib.aws.execute import execute
 from chalicelib.aws.services import Services
 from chalicelib.aws.store import IN_MEMORY, ObjectReader, ObjectVersion, head
+from chalicelib.core.actions.record import Note
 from chalicelib.core.compute import choose_worker
 from chalicelib.core.config import ParsedConfig, RunConfig, parse_keys
 from chalicelib.core.jobfile import JobFileHeader, check, read_header
@@ -15,7 +16,6 @@ from chalicelib.core.jobfile_problems import show
 from chalicelib.core.jobfile_then import THEN, split, tolerated
 from chalicelib.core.next_step import LONGEST
 from chalicelib.core.notices import notice
-from chalicelib.core.plan import Note
 from chalicelib.core.run import NextStep
 from chalicelib.core.upload import Upload
 from chalicelib.errors import InputError, JobFileError, Problem

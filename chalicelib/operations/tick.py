@@ -17,25 +17,16 @@ from chalicelib.aws.log import bound
 from chalicelib.aws.observe import Memory, follow_up, look
 from chalicelib.aws.services import Services
 from chalicelib.aws.status import StatusLease
+from chalicelib.core.actions.ecs import ActivateInstances, DrainInstances, UpdateService
+from chalicelib.core.actions.machines import CancelFleet, ShrinkFleet, TerminateInstances
+from chalicelib.core.actions.record import ChangePhase, Note, Notify, Remember
 from chalicelib.core.config import RunConfig, recorded_config
 from chalicelib.core.cost import dollars, machine_hours
 from chalicelib.core.decide import decide
 from chalicelib.core.naming import app_of
 from chalicelib.core.next_step import outlook
 from chalicelib.core.observation import Observation
-from chalicelib.core.plan import (
-    ActivateInstances,
-    CancelFleet,
-    ChangePhase,
-    DrainInstances,
-    Note,
-    Notify,
-    Plan,
-    Remember,
-    ShrinkFleet,
-    TerminateInstances,
-    UpdateService,
-)
+from chalicelib.core.plan import Plan
 from chalicelib.core.run import Phase, RunRecord
 from chalicelib.core.sizing import jobs_left
 from chalicelib.core.teardown import without

@@ -11,7 +11,8 @@ import pytest
 from chalicelib.aws import cluster, fleet
 from chalicelib.aws.actions import Rim, carry_out
 from chalicelib.contract import DONE, LedgerEntry
-from chalicelib.core import plan
+from chalicelib.core.actions.ecs import ActivateInstances, DrainInstances
+from chalicelib.core.actions.machines import CancelFleet, ShrinkFleet
 from chalicelib.errors import CellFleetError
 from tests.aws.conftest import World
 from tests.aws.machines import backend_of, instance_ids, register
@@ -78,11 +79,9 @@ def test_thirty_machines_are_drained_in_tens_and_called_back(world: World) -> No
     arns = tuple(register(world, name, run_id=run_id) for name in names)
     rim = Rim(world.process(), run_id)
     gone = "arn:aws:ecs:us-east-1:123456789012:container-instance/lab/" + "0" * 32
-    carry_out(
-        plan.DrainInstances(cluster="lab", arns=(*arns, gone), instance_ids=(*names, "i-0")), rim
-    )
+    carry_out(DrainInstances(cluster="lab", arns=(*arns, gone), instance_ids=(*names, "i-0")), rim)
     assert set(states(world, run_id).values()) == {"DRAINING"}
-    carry_out(plan.ActivateInstances(cluster="lab", arns=arns, instance_ids=tuple(names)), rim)
+    carry_out(ActivateInstances(cluster="lab", arns=arns, instance_ids=tuple(names)), rim)
     assert set(states(world, run_id).values()) == {"ACTIVE"}
 
 
@@ -91,7 +90,7 @@ def test_a_request_is_closed_and_its_machines_stay(world: World) -> None:
     services = world.process()
     [request] = services.runs.load(run_id).fleets
     before = instance_ids(world, run_id)
-    action = plan.CancelFleet(fleet_id=request.fleet_id, keep_machines=True)
+    action = CancelFleet(fleet_id=request.fleet_id, keep_machines=True)
     for _ in range(2):  # a second time changes nothing
         carry_out(action, Rim(services, run_id))
     [request] = services.runs.load(run_id).fleets
@@ -108,7 +107,7 @@ def test_a_maintain_fleets_target_is_lowered_and_its_machines_stay(world: World)
     [request] = services.runs.load(run_id).fleets
     assert request.type == "maintain"
     before = instance_ids(world, run_id)
-    carry_out(plan.ShrinkFleet(fleet_id=request.fleet_id, target=1), Rim(services, run_id))
+    carry_out(ShrinkFleet(fleet_id=request.fleet_id, target=1), Rim(services, run_id))
     [view] = fleet.look_at_fleets(world.client("ec2"), [request.fleet_id])
     assert view.target == 1
     assert instance_ids(world, run_id) == before
@@ -118,7 +117,7 @@ def test_what_ecs_refuses_is_told(world: World) -> None:
     run_id = launch(world)
     operation = "AmazonEC2ContainerServiceV20141113.UpdateContainerInstancesState"
     world.wire.answer(operation, {"failures": [{"arn": "a/b", "reason": "X"}]})
-    action = plan.DrainInstances(cluster="lab", arns=("a/b",), instance_ids=("i-1",))
+    action = DrainInstances(cluster="lab", arns=("a/b",), instance_ids=("i-1",))
     with pytest.raises(CellFleetError, match="b: X"):
         carry_out(action, Rim(world.process(), run_id))
 

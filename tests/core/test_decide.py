@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.core.actions.machines import RequestFleet
+from chalicelib.core.actions.record import ChangePhase
 from chalicelib.core.decide import decide, is_over
 from chalicelib.core.fleet import REQUEST_VALID
 from chalicelib.core.observation import Observation, Progress
-from chalicelib.core.plan import ChangePhase, RequestFleet
 from chalicelib.core.run import COMPLETE, STOPPED, Phase, Result, RunRecord
 from tests.core.factories import NOW, config, queue, record, seen, submission, unborn
 from tests.core.world import World

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.contract import CRASH, MEMORY, PIPELINE
+from chalicelib.core.actions.record import Note, Remember
 from chalicelib.core.decide import decide
 from chalicelib.core.early_stop import decide_early_stop, lift
 from chalicelib.core.observation import FirstOutcome, Observation, Progress
-from chalicelib.core.plan import Note, Plan, Remember
+from chalicelib.core.plan import Plan
 from chalicelib.core.run import EarlyStop, RunRecord
 from chalicelib.core.start import missing_machines
 from tests.core.factories import config, queue, seen, started

@@ -8,6 +8,13 @@ from typing import Any
 
 import pytest
 
+from chalicelib.core.actions.machines import (
+    CancelFleet,
+    DeleteLaunchTemplate,
+    RequestFleet,
+    TerminateInstances,
+)
+from chalicelib.core.actions.record import Remember
 from chalicelib.core.ailment import (
     CONTAINERS,
     FATAL,
@@ -24,13 +31,6 @@ from chalicelib.core.decide import decide
 from chalicelib.core.health import decide_health, examine, hopeless, restarted
 from chalicelib.core.notices import STUCK
 from chalicelib.core.observation import FleetView, HostView, InstanceView, Observation, Progress
-from chalicelib.core.plan import (
-    CancelFleet,
-    DeleteLaunchTemplate,
-    Remember,
-    RequestFleet,
-    TerminateInstances,
-)
 from chalicelib.core.run import RunRecord
 from chalicelib.core.start import decide_start, missing_machines
 from chalicelib.core.suspicion import suspect_containers, suspect_fleet

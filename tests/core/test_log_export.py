@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.core.actions.logs import ExportLogs, ForgetExports, RecordExport
 from chalicelib.core.log_export import (
     AFTER_REFUSAL,
     ASK_AGAIN,
@@ -24,7 +25,7 @@ from chalicelib.core.log_export import (
     refusal_note,
     task_name,
 )
-from chalicelib.core.plan import ExportLogs, ForgetExports, Plan, RecordExport
+from chalicelib.core.plan import Plan
 from chalicelib.core.run import LogExport, Phase, RunRecord
 from tests.core.factories import NOW, RUN, config, record
 

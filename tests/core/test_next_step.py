@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.core.actions.record import StartNextStep
 from chalicelib.core.next_step import decide_next_step, outlook
-from chalicelib.core.plan import Action, StartNextStep
+from chalicelib.core.plan import Action
 from chalicelib.core.run import COMPLETE, STOPPED, NextStep, Phase, Result, RunRecord, Submission
 from tests.core.factories import DEPLOYMENT, NOW, RUN, config, record, seen
 from tests.core.world import World, running

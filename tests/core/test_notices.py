@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.contract import CAUSES, INPUT, MEMORY
+from chalicelib.core.actions.record import Notify
 from chalicelib.core.causes import MEANINGS
 from chalicelib.core.notices import decide_notices, notice
-from chalicelib.core.plan import Notify
 from chalicelib.core.run import COMPLETE, STOPPED, Phase, Result, RunRecord
 from tests.core.factories import NOW, RUN, config, record, seen, submission
 

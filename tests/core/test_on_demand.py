@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from chalicelib.core.actions.machines import CancelFleet, RequestFleet
 from chalicelib.core.ailment import MACHINES, WAIT, Ailment
 from chalicelib.core.decide import decide
 from chalicelib.core.observation import FleetView, InstanceView, Observation
 from chalicelib.core.on_demand import decide_on_demand, on_demand_share
-from chalicelib.core.plan import CancelFleet, RequestFleet
 from chalicelib.core.run import RunRecord
 from tests.core.factories import NOW, account, config, fleet, queue, seen, started
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core import plan
+from chalicelib.core.actions.ecs import ActivateInstances, DrainInstances, UpdateService
+from chalicelib.core.actions.machines import CancelFleet, ShrinkFleet, TerminateInstances
 from chalicelib.core.capacity import capacity
 from chalicelib.core.observation import (
     FleetView,
@@ -19,6 +20,7 @@ from chalicelib.core.observation import (
     Observation,
     Progress,
 )
+from chalicelib.core.plan import Plan
 from chalicelib.core.run import RunRecord
 from chalicelib.core.scale_in import SETTLE, decide_scale_in, surplus
 from chalicelib.core.sizing import load_of, machines_wanted
@@ -67,11 +69,11 @@ def at_work(jobs: int, *, waiting: int, **fields: Any) -> tuple[RunRecord, Obser
     return record, seen(**(values | fields))
 
 
-def of(kind: type, actions: plan.Plan) -> list[Any]:
+def of(kind: type, actions: Plan) -> list[Any]:
     return [action for action in actions if isinstance(action, kind)]
 
 
-def ids(actions: plan.Plan, kind: type) -> set[str]:
+def ids(actions: Plan, kind: type) -> set[str]:
     return {name for action in of(kind, actions) for name in action.instance_ids}
 
 
@@ -90,12 +92,12 @@ def test_when_none_waits_all_but_one_drain_the_emptiest_first() -> None:
     hosts = (host(0, running=2), host(1, running=1, pending=2), host(2, running=0), host(3))
     record, sight = at_work(3, waiting=0, instances=views, hosts=hosts)
     actions = decide_scale_in(record, SETTINGS, sight)
-    [drain] = of(plan.DrainInstances, actions)
+    [drain] = of(DrainInstances, actions)
     assert drain.instance_ids == ("i-2", "i-3", "i-0")
     assert drain.arns == tuple(f"container-instance/{n}" for n in (2, 3, 0))
-    assert of(plan.TerminateInstances, actions) == []
+    assert of(TerminateInstances, actions) == []
     # All four tasks still run: ECS isn't told to keep fewer.
-    assert of(plan.UpdateService, actions) == []
+    assert of(UpdateService, actions) == []
 
 
 def test_without_a_look_at_what_they_hold_none_leaves() -> None:
@@ -109,8 +111,8 @@ def test_those_that_are_still_booting_go_at_once() -> None:
     hosts = (host(0), host(2))
     record, sight = at_work(2, waiting=0, instances=views, hosts=hosts)
     actions = decide_scale_in(record, SETTINGS, sight)
-    assert ids(actions, plan.TerminateInstances) == {"i-1"}
-    assert len(ids(actions, plan.DrainInstances)) == 1
+    assert ids(actions, TerminateInstances) == {"i-1"}
+    assert len(ids(actions, DrainInstances)) == 1
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_a_machine_is_terminated_when_it_was_seen_empty_a_tick_after_draining(
         drained=frozenset({"i-1"}),
         leaving_since={"i-1": NOW - timedelta(seconds=since)},
     )
-    gone = ids(decide_scale_in(record, SETTINGS, sight), plan.TerminateInstances)
+    gone = ids(decide_scale_in(record, SETTINGS, sight), TerminateInstances)
     assert gone == ({"i-1"} if goes else set())
 
 
@@ -146,7 +148,7 @@ def test_dcps_workers_arent_protected_so_that_only_empty_machines_drain() -> Non
     record, sight = at_work(0, waiting=0, instances=views, hosts=hosts)
     record = record.model_copy(update={"worker": "dcp"})
     actions = decide_scale_in(record, SETTINGS, sight)
-    assert ids(actions, plan.DrainInstances) == {"i-1"}
+    assert ids(actions, DrainInstances) == {"i-1"}
 
 
 def test_a_limit_below_what_is_there_lets_the_rest_finish() -> None:
@@ -154,7 +156,7 @@ def test_a_limit_below_what_is_there_lets_the_rest_finish() -> None:
     hosts = tuple(host(n) for n in range(4))
     record, sight = at_work(50, waiting=46, instances=views, hosts=hosts)
     limited = record.model_copy(update={"machine_limit": 1})
-    assert len(ids(decide_scale_in(limited, SETTINGS, sight), plan.DrainInstances)) == 3
+    assert len(ids(decide_scale_in(limited, SETTINGS, sight), DrainInstances)) == 3
 
 
 # --- requests ------------------------------------------------------------------------------------
@@ -166,7 +168,7 @@ def test_a_request_that_nobody_waits_for_is_closed_and_its_machines_stay() -> No
     record, sight = at_work(2, waiting=0, instances=views, hosts=(host(0), host(1)))
     record = record.model_copy(update={"fleets": (*record.fleets, open_)})
     actions = decide_scale_in(record, SETTINGS, sight)
-    assert of(plan.CancelFleet, actions) == [plan.CancelFleet(fleet_id="sfr-2", keep_machines=True)]
+    assert of(CancelFleet, actions) == [CancelFleet(fleet_id="sfr-2", keep_machines=True)]
     closed = record.model_copy(
         update={"fleets": tuple(f.model_copy(update={"closed": True}) for f in record.fleets)}
     )
@@ -181,13 +183,11 @@ def test_a_maintain_fleet_is_lowered_before_its_machines_leave() -> None:
     record, sight = at_work(2, waiting=0, instances=views, hosts=hosts)
     record = record.model_copy(update={"fleets": (asked,)})
     high = replace(sight, fleets=(FleetView(fleet_id="sfr-1", state="active", target=4),))
-    assert decide_scale_in(record, SETTINGS, high) == (
-        plan.ShrinkFleet(fleet_id="sfr-1", target=1),
-    )
+    assert decide_scale_in(record, SETTINGS, high) == (ShrinkFleet(fleet_id="sfr-1", target=1),)
     low = replace(sight, fleets=(FleetView(fleet_id="sfr-1", state="active", target=1),))
     actions = decide_scale_in(record, SETTINGS, low)
-    assert of(plan.ShrinkFleet, actions) == []
-    assert len(ids(actions, plan.DrainInstances)) == 3
+    assert of(ShrinkFleet, actions) == []
+    assert len(ids(actions, DrainInstances)) == 3
 
 
 # --- coming back ---------------------------------------------------------------------------------
@@ -211,7 +211,7 @@ def test_when_jobs_come_machines_on_their_way_out_are_called_back_before_others_
 ):
     record, sight = leaving_world(waiting=60)
     actions = decide_scale_in(record, SETTINGS, sight)
-    assert ids(actions, plan.ActivateInstances) == {"i-1", "i-2"}
+    assert ids(actions, ActivateInstances) == {"i-1", "i-2"}
     wanted = machines_wanted(load_of(record, SETTINGS, sight))
     assert missing_machines(record, SETTINGS, sight) == wanted - 3
 
@@ -222,7 +222,7 @@ def test_when_jobs_come_machines_on_their_way_out_are_called_back_before_others_
 )
 def test_those_that_a_spot_notice_drains_or_that_are_silent_are_not(fields: dict[str, Any]) -> None:
     record, sight = leaving_world(waiting=60, **fields)
-    assert of(plan.ActivateInstances, decide_scale_in(record, SETTINGS, sight)) == []
+    assert of(ActivateInstances, decide_scale_in(record, SETTINGS, sight)) == []
 
 
 def test_after_a_call_back_nobody_is_told_to_leave_for_a_while() -> None:
@@ -231,7 +231,7 @@ def test_after_a_call_back_nobody_is_told_to_leave_for_a_while() -> None:
     record, sight = at_work(4, waiting=0, instances=views, hosts=hosts)
     for ago, leaves in ((SETTLE - MINUTE, False), (SETTLE + MINUTE, True)):
         looks = replace(sight, revived_at=NOW - ago)
-        assert bool(of(plan.DrainInstances, decide_scale_in(record, SETTINGS, looks))) is leaves
+        assert bool(of(DrainInstances, decide_scale_in(record, SETTINGS, looks))) is leaves
 
 
 # --- who decides ---------------------------------------------------------------------------------
@@ -279,7 +279,7 @@ def test_ecs_is_never_told_to_keep_fewer_than_run(
         hosts=hosts,
         service=service(desired=desired, running=run, pending=pending),
     )
-    for action in of(plan.UpdateService, decide_scale_in(record, SETTINGS, sight)):
+    for action in of(UpdateService, decide_scale_in(record, SETTINGS, sight)):
         assert run + pending <= action.desired < desired
 
 
@@ -324,16 +324,16 @@ def test_no_machine_with_tasks_is_terminated_and_none_but_ours_is_named(
     actions = decide_scale_in(record, SETTINGS, sight)
     busy = {h.instance_id for h in hosts if h.busy}
     stopped = {view.instance_id for view in views if view.state == "stopped"}
-    assert not ids(actions, plan.TerminateInstances) & (busy - stopped)
+    assert not ids(actions, TerminateInstances) & (busy - stopped)
     named = {name for a in actions for name in getattr(a, "instance_ids", ())}
     assert named <= {view.instance_id for view in views}
     if worker == "dcp":
-        assert not ids(actions, plan.DrainInstances) & busy
+        assert not ids(actions, DrainInstances) & busy
     # What takes work is never less than what is wanted.
     found = capacity(record, sight)
     wanted = machines_wanted(load_of(record, SETTINGS, sight))
     left = {view.instance_id for view in found.active} - named
-    leaves = ids(actions, plan.DrainInstances)
+    leaves = ids(actions, DrainInstances)
     if leaves:
         assert len(left) + found.coming >= wanted
 
@@ -391,6 +391,6 @@ def test_no_flapping_however_the_counts_of_the_queue_swing() -> None:
         world.queue = replace(world.queue, visible=waits, in_flight=8 - waits)
         world.tick()
         world.pass_time()
-        orders = sum(isinstance(a, plan.DrainInstances) for a in world.history)
+        orders = sum(isinstance(a, DrainInstances) for a in world.history)
     assert orders <= 60 / (SETTLE / MINUTE)
     assert len(world.record.fleets) == 1

@@ -9,16 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.core.actions.ecs import RegisterTaskDefinition, TagService, UpdateService
+from chalicelib.core.actions.queues import UpdateQueue
+from chalicelib.core.actions.watch import CreateLogGroup
 from chalicelib.core.observation import ClusterView, QueueView, ServiceView
-from chalicelib.core.plan import (
-    Action,
-    CreateLogGroup,
-    Plan,
-    RegisterTaskDefinition,
-    TagService,
-    UpdateQueue,
-    UpdateService,
-)
+from chalicelib.core.plan import Action, Plan
 from chalicelib.core.setup import decide_setup
 from tests.core.factories import (
     EARLIER,

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from chalicelib.core.actions.queues import UpdateQueue
+from chalicelib.core.actions.record import Note
 from chalicelib.core.observation import ClusterView
-from chalicelib.core.plan import Note, Plan, UpdateQueue
+from chalicelib.core.plan import Plan
 from chalicelib.core.setup import decide_setup, refuse_foreign
 from chalicelib.errors import ConflictError, NotReadyError
 from tests.core.factories import (

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.core.actions.machines import RequestFleet
 from chalicelib.core.fleet import REQUEST_VALID
 from chalicelib.core.observation import FleetView, Progress
-from chalicelib.core.plan import RequestFleet
 from chalicelib.core.start import PAUSE, decide_start, fleet_token, missing_machines
 from tests.core.factories import (
     NOW,

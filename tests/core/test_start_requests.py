@@ -8,11 +8,14 @@ from typing import Any, TypeVar
 
 import pytest
 
-from chalicelib.core import plan
+from chalicelib.core.actions.ecs import UpdateService
+from chalicelib.core.actions.machines import CreateLaunchTemplate, RequestFleet
+from chalicelib.core.actions.record import Note
+from chalicelib.core.actions.watch import PutDashboard, PutFile
 from chalicelib.core.config import RunConfig
 from chalicelib.core.fleet import REQUEST_VALID
 from chalicelib.core.observation import FleetView, Observation
-from chalicelib.core.plan import Plan, RequestFleet
+from chalicelib.core.plan import Plan
 from chalicelib.core.run import RunRecord
 from chalicelib.core.start import decide_start, fleet_token, missing_machines
 from tests.core.factories import (
@@ -94,7 +97,7 @@ def test_the_template_comes_before_the_request_and_only_once() -> None:
 
 def test_a_template_that_failed_is_made_good_by_the_next_tick() -> None:
     found = running(40)
-    found.tick(lambda action: isinstance(action, plan.CreateLaunchTemplate))
+    found.tick(lambda action: isinstance(action, CreateLaunchTemplate))
     assert found.fleets == {}
     found.pass_time()
     found.tick()
@@ -123,7 +126,7 @@ def test_a_disk_that_had_to_be_raised_is_told_of_once() -> None:
     found.remember(submissions={"5b": submission(400)})
     found.pass_time(REQUEST_VALID)
     plans = found.tick()
-    assert not [action for step in plans for action in of_kind(step, plan.Note)]
+    assert not [action for step in plans for action in of_kind(step, Note)]
     assert "machines get 30 GB" in note
 
 
@@ -131,7 +134,7 @@ def test_machines_carry_the_runs_tags_and_join_its_cluster() -> None:
     settings = config(ECS_CLUSTER="imaging")
     [template] = of_kind(
         decide_start(started(settings, 4), settings, seen(account=account(settings))),
-        plan.CreateLaunchTemplate,
+        CreateLaunchTemplate,
     )
     assert template.tags == OURS
     assert {"Key": "cellfleet.run", "Value": RUN} in template.data["TagSpecifications"][0]["Tags"]
@@ -141,7 +144,7 @@ def test_machines_carry_the_runs_tags_and_join_its_cluster() -> None:
 
 
 def desired(run: RunRecord, settings: RunConfig, found: Observation) -> list[int | None]:
-    actions = of_kind(decide_start(run, settings, found), plan.UpdateService)
+    actions = of_kind(decide_start(run, settings, found), UpdateService)
     assert all(not action.task_definition and not action.constraints for action in actions)
     return [action.desired for action in actions]
 
@@ -186,7 +189,7 @@ def test_a_dashboard_is_drawn_once_and_again_for_another_fleet() -> None:
     found.remember(submissions={"5a": submission(80)})
     found.tick()
     assert all(fleet.fleet_id in found.dashboards["Screen"] for fleet in found.record.fleets)
-    drawn = [action for action in found.history if isinstance(action, plan.PutDashboard)]
+    drawn = [action for action in found.history if isinstance(action, PutDashboard)]
     assert len(drawn) == 2
     assert drawn[0].tags == OURS
 
@@ -199,7 +202,7 @@ def test_no_dashboard_unless_it_is_wanted() -> None:
 
 def test_a_dashboard_that_failed_is_drawn_by_the_next_tick() -> None:
     found = running(40, CREATE_DASHBOARD="True")
-    found.tick(lambda action: isinstance(action, plan.PutDashboard))
+    found.tick(lambda action: isinstance(action, PutDashboard))
     found.tick()
     assert list(found.dashboards) == ["Screen"]
 
@@ -216,11 +219,11 @@ def test_the_files_that_dcps_tools_look_for_are_written_once() -> None:
     assert "ECS_CLUSTER=default\n" in found.files["imaging-core/ecsconfigs/Screen_ecs.config"]
     found.pass_time()
     found.tick()
-    assert len([a for a in found.history if isinstance(a, plan.PutFile)]) == 2
+    assert len([a for a in found.history if isinstance(a, PutFile)]) == 2
 
 
 def test_files_that_failed_are_written_by_the_next_tick() -> None:
     found = running(40)
-    found.tick(lambda action: isinstance(action, plan.PutFile))
+    found.tick(lambda action: isinstance(action, PutFile))
     found.tick()
     assert len(found.files) == 2

@@ -10,12 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.plan import (
-    CancelFleet,
-    DeleteAlarms,
-    DeleteQueue,
-    TerminateInstances,
-)
+from chalicelib.core.actions.machines import CancelFleet, TerminateInstances
+from chalicelib.core.actions.queues import DeleteQueue
+from chalicelib.core.actions.watch import DeleteAlarms
 from chalicelib.core.run import Phase
 from chalicelib.core.sweep import (
     GRACE,

@@ -5,12 +5,21 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from chalicelib.core import plan
+from chalicelib.core.actions.ecs import (
+    DeleteCluster,
+    DeleteService,
+    DeregisterInstance,
+    DeregisterTaskDefinition,
+    UpdateService,
+)
+from chalicelib.core.actions.machines import CancelFleets, DeleteLaunchTemplate, TerminateInstances
+from chalicelib.core.actions.queues import DeleteQueue
+from chalicelib.core.actions.record import ChangePhase
+from chalicelib.core.actions.watch import DeleteAlarms, DeleteDashboard, DeleteFile
 from chalicelib.core.observation import (
     InstanceView,
     Observation,
 )
-from chalicelib.core.plan import ChangePhase
 from chalicelib.core.run import Phase
 from chalicelib.core.teardown import decide_teardown, without
 from tests.core.factories import (
@@ -29,14 +38,14 @@ from tests.core.remains import (
 
 @given(SIGHTS)
 def test_the_queue_stays_while_anything_may_read_it(sight: Observation) -> None:
-    deletes = plan.DeleteQueue in kinds(decide_teardown(ending(), SETTINGS, sight))
+    deletes = DeleteQueue in kinds(decide_teardown(ending(), SETTINGS, sight))
     readers = sight.instances or sight.hosts
     assert deletes == (is_ours(sight.queue) and not readers)
 
 
 @given(SIGHTS)
 def test_a_cluster_goes_only_if_it_is_ours_unused_and_not_the_default(sight: Observation) -> None:
-    deletes = plan.DeleteCluster in kinds(decide_teardown(ending(), SETTINGS, sight))
+    deletes = DeleteCluster in kinds(decide_teardown(ending(), SETTINGS, sight))
     assert deletes == (
         is_ours(sight.cluster)
         and sight.cluster is not None
@@ -54,9 +63,9 @@ def test_a_service_is_touched_only_if_it_is_ours(sight: Observation) -> None:
     active = sight.service is not None and sight.service.status == "ACTIVE"
     machines_gone = not sight.instances and not sight.hosts
     deleted = is_ours(sight.service) and active and machines_gone
-    assert (plan.DeleteService in found) == deleted
+    assert (DeleteService in found) == deleted
     if not is_ours(sight.service):
-        assert plan.UpdateService not in found
+        assert UpdateService not in found
 
 
 @given(SIGHTS)
@@ -75,32 +84,32 @@ def test_it_is_finished_only_when_nothing_of_the_run_is_left(sight: Observation)
     )
     if left:
         assert ChangePhase not in kinds(actions)
-    elif plan.DeleteCluster not in kinds(actions):
+    elif DeleteCluster not in kinds(actions):
         assert actions == (ChangePhase(phase=Phase.FINISHED, outcome="complete"),)
 
 
 @given(SIGHTS)
 def test_nothing_is_made_in_the_end(sight: Observation) -> None:
     assert kinds(decide_teardown(ending(), SETTINGS, sight)) <= {
-        plan.UpdateService,
-        plan.DeleteService,
-        plan.CancelFleets,
-        plan.TerminateInstances,
-        plan.DeregisterInstance,
-        plan.DeleteAlarms,
-        plan.DeleteDashboard,
-        plan.DeleteLaunchTemplate,
-        plan.DeregisterTaskDefinition,
-        plan.DeleteQueue,
-        plan.DeleteCluster,
-        plan.ChangePhase,
+        UpdateService,
+        DeleteService,
+        CancelFleets,
+        TerminateInstances,
+        DeregisterInstance,
+        DeleteAlarms,
+        DeleteDashboard,
+        DeleteLaunchTemplate,
+        DeregisterTaskDefinition,
+        DeleteQueue,
+        DeleteCluster,
+        ChangePhase,
     }
 
 
 @given(SIGHTS)
 def test_the_service_is_only_ever_set_to_zero(sight: Observation) -> None:
     for action in decide_teardown(ending(), SETTINGS, sight):
-        if isinstance(action, plan.UpdateService):
+        if isinstance(action, UpdateService):
             assert (action.desired, action.task_definition, action.constraints) == (0, "", ())
 
 
@@ -115,7 +124,7 @@ def test_machines_are_terminated_once_and_then_awaited() -> None:
     [first] = [
         action
         for action in decide_teardown(ending(), SETTINGS, sight)
-        if isinstance(action, plan.TerminateInstances)
+        if isinstance(action, TerminateInstances)
     ]
     assert first.instance_ids == ("i-1", "i-3")
     leaving = seen(
@@ -132,7 +141,7 @@ def test_the_dashboard_is_kept_if_the_user_wants_it(clean: str, deleted: bool) -
     sight = seen(queue=None, service=None, dashboard=True, last_things=True)
     actions = decide_teardown(ending(), settings, sight)
     if deleted:
-        assert actions == (plan.DeleteDashboard(name="Screen"),)
+        assert actions == (DeleteDashboard(name="Screen"),)
     else:
         assert kinds(actions) == {ChangePhase}
 
@@ -146,7 +155,7 @@ def test_what_was_deleted_is_left_out_of_what_is_left(sight: Observation) -> Non
     done = decide_teardown(ending(), SETTINGS, sight)
     rest = decide_teardown(ending(), SETTINGS, without(sight, done))
     # Machines and services go in their own time; nothing else is done twice.
-    slow = (plan.TerminateInstances, plan.DeleteService, ChangePhase)
+    slow = (TerminateInstances, DeleteService, ChangePhase)
     assert not [action for action in done if action in rest and not isinstance(action, slow)]
     assert without(sight, ()) == sight
 
@@ -154,9 +163,7 @@ def test_what_was_deleted_is_left_out_of_what_is_left(sight: Observation) -> Non
 def test_a_service_is_asked_to_stop_once_and_its_end_awaited() -> None:
     machine = InstanceView(instance_id="i-1", state="shutting-down")
     sight = seen(service=service(desired=3, running=3), instances=(machine,))
-    [stop] = [
-        a for a in decide_teardown(ending(), SETTINGS, sight) if type(a) is plan.UpdateService
-    ]
+    [stop] = [a for a in decide_teardown(ending(), SETTINGS, sight) if type(a) is UpdateService]
     assert stop.desired == 0
     rest = without(sight, (stop,))
     assert rest.service is not None
@@ -168,4 +175,4 @@ def test_the_file_that_dcps_monitor_reads_goes() -> None:
     sight = seen(queue=None, service=None, monitor_file=True, last_things=True)
     [action] = decide_teardown(ending(), SETTINGS, sight)
     bucket = SETTINGS.aws_bucket
-    assert action == plan.DeleteFile(bucket=bucket, key="monitors/ScreenSpotFleetRequestId.json")
+    assert action == DeleteFile(bucket=bucket, key="monitors/ScreenSpotFleetRequestId.json")

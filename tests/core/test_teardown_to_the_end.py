@@ -8,14 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core import plan
+from chalicelib.core.actions.ecs import DeleteCluster, DeleteService, DeregisterInstance
+from chalicelib.core.actions.machines import TerminateInstances
+from chalicelib.core.actions.queues import DeleteQueue
+from chalicelib.core.actions.record import ChangePhase
+from chalicelib.core.actions.watch import DeleteAlarms
 from chalicelib.core.observation import (
     ClusterView,
     FleetView,
     QueueView,
     ServiceView,
 )
-from chalicelib.core.plan import ChangePhase
 from chalicelib.core.run import STOPPED, Phase
 from tests.core.factories import (
     FOREIGN,
@@ -147,9 +150,9 @@ def test_machines_go_before_the_queue_and_the_service_before_its_cluster() -> No
     order = [type(action) for action in found.history]
     first = {kind: order.index(kind) for kind in set(order)}
     last = {kind: len(order) - 1 - order[::-1].index(kind) for kind in set(order)}
-    assert last[plan.TerminateInstances] < first[plan.DeregisterInstance]
-    assert last[plan.DeregisterInstance] < first[plan.DeleteQueue]
-    assert last[plan.DeleteService] < first[plan.DeleteCluster]
+    assert last[TerminateInstances] < first[DeregisterInstance]
+    assert last[DeregisterInstance] < first[DeleteQueue]
+    assert last[DeleteService] < first[DeleteCluster]
     assert order[-1] is ChangePhase
 
 
@@ -180,7 +183,7 @@ def test_the_alarm_of_a_machine_that_is_gone_goes_too(failing: bool) -> None:
     found.alarms = {found.names.instance_alarm(machine)}
     found.fleets["sfr-1"] = FleetView(fleet_id="sfr-1", state="cancelled_running", target=1)
     if failing:
-        found.tick(lambda action: isinstance(action, plan.DeleteAlarms))
+        found.tick(lambda action: isinstance(action, DeleteAlarms))
     else:
         found.look()  # a tick that saw it
         del found.instances[machine]

@@ -6,12 +6,14 @@ is gone, and unwatched fleets replace what is terminated.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from chalicelib.core import keys, plan
+from chalicelib.core import keys
+from chalicelib.core.actions.machines import RequestFleet
+from chalicelib.core.actions.record import Remember
 from chalicelib.core.config import RunConfig
 from chalicelib.core.decide import decide
 from chalicelib.core.naming import Names
@@ -65,7 +67,7 @@ class World:
     dead_letter: QueueView | None = None
     cluster: ClusterView | None = None
     service: ServiceView | None = None
-    constraints: tuple[plan.Spec, ...] = ()
+    constraints: tuple[Mapping[str, Any], ...] = ()
     log_groups: dict[str, int] = field(default_factory=dict)
     task_definitions: list[str] = field(default_factory=list)
     revisions: int = 0
@@ -228,7 +230,7 @@ class World:
         """Each action on its own; whether all of them were done."""
         failures = 0
         for action in todo:
-            if failures and isinstance(action, plan.Remember):
+            if failures and isinstance(action, Remember):
                 continue
             try:
                 if fails(action):
@@ -241,7 +243,7 @@ class World:
 
     def fail(self, action: Action) -> None:
         """Leave the world as it is, but for what is written down before AWS is asked."""
-        if isinstance(action, plan.RequestFleet):
+        if isinstance(action, RequestFleet):
             store(self, action.fleet)
         raise Refused(str(action))
 

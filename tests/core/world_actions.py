@@ -8,7 +8,38 @@ from dataclasses import replace
 from functools import singledispatch
 from typing import TYPE_CHECKING
 
-from chalicelib.core import plan
+from chalicelib.core.actions.ecs import (
+    ActivateInstances,
+    CreateCluster,
+    CreateService,
+    DeleteCluster,
+    DeleteService,
+    DeregisterInstance,
+    DeregisterTaskDefinition,
+    DrainInstances,
+    RegisterTaskDefinition,
+    TagService,
+    UpdateService,
+)
+from chalicelib.core.actions.machines import (
+    CancelFleet,
+    CancelFleets,
+    CreateLaunchTemplate,
+    DeleteLaunchTemplate,
+    RequestFleet,
+    ShrinkFleet,
+    TerminateInstances,
+)
+from chalicelib.core.actions.queues import CreateQueue, DeleteQueue, UpdateQueue
+from chalicelib.core.actions.record import ChangePhase, Note, Notify, Remember, StartNextStep
+from chalicelib.core.actions.watch import (
+    CreateLogGroup,
+    DeleteAlarms,
+    DeleteDashboard,
+    DeleteFile,
+    PutDashboard,
+    PutFile,
+)
 from chalicelib.core.compute import digest
 from chalicelib.core.observation import ClusterView, FleetView, QueueView, ServiceView
 from chalicelib.core.run import Fleet, Phase
@@ -28,8 +59,8 @@ def carry_out(action: object, _world: World) -> None:
     raise TypeError(f"this world doesn't know how to {action}")
 
 
-@carry_out.register(plan.CreateQueue)
-def _(action: plan.CreateQueue, world: World) -> None:
+@carry_out.register(CreateQueue)
+def _(action: CreateQueue, world: World) -> None:
     view = QueueView(
         url=queue_url(action.name),
         arn=queue_arn(action.name),
@@ -45,8 +76,8 @@ def _(action: plan.CreateQueue, world: World) -> None:
         world.queue = view
 
 
-@carry_out.register(plan.UpdateQueue)
-def _(action: plan.UpdateQueue, world: World) -> None:
+@carry_out.register(UpdateQueue)
+def _(action: UpdateQueue, world: World) -> None:
     assert world.queue is not None
     assert (action.name, action.url) == (world.names.queue, world.queue.url)
     world.queue = replace(
@@ -56,8 +87,8 @@ def _(action: plan.UpdateQueue, world: World) -> None:
     )
 
 
-@carry_out.register(plan.DeleteQueue)
-def _(action: plan.DeleteQueue, world: World) -> None:
+@carry_out.register(DeleteQueue)
+def _(action: DeleteQueue, world: World) -> None:
     assert world.queue is not None
     assert action.url == world.queue.url
     assert world.ours(world.queue)
@@ -66,22 +97,22 @@ def _(action: plan.DeleteQueue, world: World) -> None:
     world.queue = None
 
 
-@carry_out.register(plan.CreateLogGroup)
-def _(action: plan.CreateLogGroup, world: World) -> None:
+@carry_out.register(CreateLogGroup)
+def _(action: CreateLogGroup, world: World) -> None:
     assert action.name not in world.log_groups
     world.log_groups[action.name] = action.days
 
 
-@carry_out.register(plan.CreateCluster)
-def _(action: plan.CreateCluster, world: World) -> None:
+@carry_out.register(CreateCluster)
+def _(action: CreateCluster, world: World) -> None:
     assert world.cluster is None
     world.cluster = ClusterView(
         name=action.name, services=0, instances=0, tasks=0, tags=dict(action.tags)
     )
 
 
-@carry_out.register(plan.DeleteCluster)
-def _(action: plan.DeleteCluster, world: World) -> None:
+@carry_out.register(DeleteCluster)
+def _(action: DeleteCluster, world: World) -> None:
     assert world.cluster is not None
     assert world.ours(world.cluster)
     assert world.cluster.unused
@@ -91,21 +122,21 @@ def _(action: plan.DeleteCluster, world: World) -> None:
     world.cluster = None
 
 
-@carry_out.register(plan.RegisterTaskDefinition)
-def _(action: plan.RegisterTaskDefinition, world: World) -> None:
+@carry_out.register(RegisterTaskDefinition)
+def _(action: RegisterTaskDefinition, world: World) -> None:
     world.revisions += 1
     arn = task_arn(action.spec["family"], world.revisions)
     world.task_definitions.append(arn)
     world.remember(task_definition=arn, task_digest=action.digest)
 
 
-@carry_out.register(plan.DeregisterTaskDefinition)
-def _(action: plan.DeregisterTaskDefinition, world: World) -> None:
+@carry_out.register(DeregisterTaskDefinition)
+def _(action: DeregisterTaskDefinition, world: World) -> None:
     world.task_definitions.remove(action.arn)
 
 
-@carry_out.register(plan.CreateService)
-def _(action: plan.CreateService, world: World) -> None:
+@carry_out.register(CreateService)
+def _(action: CreateService, world: World) -> None:
     assert world.service is None
     spec = action.spec
     world.constraints = tuple(spec["placementConstraints"])
@@ -120,8 +151,8 @@ def _(action: plan.CreateService, world: World) -> None:
     )
 
 
-@carry_out.register(plan.UpdateService)
-def _(action: plan.UpdateService, world: World) -> None:
+@carry_out.register(UpdateService)
+def _(action: UpdateService, world: World) -> None:
     assert world.service is not None
     assert (action.cluster, action.service) == (world.names.cluster, world.names.service)
     world.service = replace(
@@ -132,40 +163,40 @@ def _(action: plan.UpdateService, world: World) -> None:
     world.constraints = action.constraints or world.constraints
 
 
-@carry_out.register(plan.TagService)
-def _(action: plan.TagService, world: World) -> None:
+@carry_out.register(TagService)
+def _(action: TagService, world: World) -> None:
     assert world.service is not None
     assert action.arn == world.service.arn
     world.service = replace(world.service, tags={**world.service.tags, **action.tags})
 
 
-@carry_out.register(plan.DeleteService)
-def _(_action: plan.DeleteService, world: World) -> None:
+@carry_out.register(DeleteService)
+def _(_action: DeleteService, world: World) -> None:
     assert world.service is not None
     assert world.ours(world.service)
     world.service = replace(world.service, status="DRAINING", desired=0)
 
 
-@carry_out.register(plan.DeregisterInstance)
-def _(action: plan.DeregisterInstance, world: World) -> None:
+@carry_out.register(DeregisterInstance)
+def _(action: DeregisterInstance, world: World) -> None:
     machine = action.arn.removeprefix("container-instance/")
     assert world.instances.get(machine) in (None, "shutting-down"), "it still works"
     world.container_instances.remove(action.arn)
 
 
-@carry_out.register(plan.CreateLaunchTemplate)
-def _(action: plan.CreateLaunchTemplate, world: World) -> None:
+@carry_out.register(CreateLaunchTemplate)
+def _(action: CreateLaunchTemplate, world: World) -> None:
     assert action.name not in world.templates
     world.templates[action.name] = dict(action.tags)
 
 
-@carry_out.register(plan.DeleteLaunchTemplate)
-def _(action: plan.DeleteLaunchTemplate, world: World) -> None:
+@carry_out.register(DeleteLaunchTemplate)
+def _(action: DeleteLaunchTemplate, world: World) -> None:
     del world.templates[action.name]
 
 
-@carry_out.register(plan.RequestFleet)
-def _(action: plan.RequestFleet, world: World) -> None:
+@carry_out.register(RequestFleet)
+def _(action: RequestFleet, world: World) -> None:
     stored = store(world, action.fleet)
     assert stored == action.fleet, "a stored request is sent again unchanged"
     for launch in stored.request.get("LaunchTemplateConfigs", ()):
@@ -191,8 +222,8 @@ def store(world: World, wanted: Fleet) -> Fleet:
     return wanted
 
 
-@carry_out.register(plan.CancelFleet)
-def _(action: plan.CancelFleet, world: World) -> None:
+@carry_out.register(CancelFleet)
+def _(action: CancelFleet, world: World) -> None:
     view = world.fleets[action.fleet_id]
     state = "cancelled_running" if action.keep_machines else "cancelled_terminating"
     world.fleets[action.fleet_id] = replace(view, state=state)
@@ -202,37 +233,37 @@ def _(action: plan.CancelFleet, world: World) -> None:
     _shut_down(world, mine)
 
 
-@carry_out.register(plan.CancelFleets)
-def _(action: plan.CancelFleets, world: World) -> None:
+@carry_out.register(CancelFleets)
+def _(action: CancelFleets, world: World) -> None:
     for name in action.fleet_ids:
-        carry_out(plan.CancelFleet(fleet_id=name), world)
+        carry_out(CancelFleet(fleet_id=name), world)
 
 
-@carry_out.register(plan.ShrinkFleet)
-def _(action: plan.ShrinkFleet, world: World) -> None:
+@carry_out.register(ShrinkFleet)
+def _(action: ShrinkFleet, world: World) -> None:
     view = world.fleets[action.fleet_id]
     assert world.requests[action.fleet_id].type == "maintain", "AWS refuses others"
     assert action.target < view.target
     world.fleets[action.fleet_id] = replace(view, target=action.target)
 
 
-@carry_out.register(plan.DrainInstances)
-def _(action: plan.DrainInstances, world: World) -> None:
+@carry_out.register(DrainInstances)
+def _(action: DrainInstances, world: World) -> None:
     for name in action.instance_ids:
         assert name not in world.draining
         assert f"container-instance/{name}" in world.container_instances
         world.draining[name] = world.now
 
 
-@carry_out.register(plan.ActivateInstances)
-def _(action: plan.ActivateInstances, world: World) -> None:
+@carry_out.register(ActivateInstances)
+def _(action: ActivateInstances, world: World) -> None:
     world.revived_at = world.now
     for name in action.instance_ids:
         del world.draining[name]
 
 
-@carry_out.register(plan.TerminateInstances)
-def _(action: plan.TerminateInstances, world: World) -> None:
+@carry_out.register(TerminateInstances)
+def _(action: TerminateInstances, world: World) -> None:
     assert action.instance_ids
     if world.record.phase is Phase.OPEN:
         assert not [n for n in action.instance_ids if world.busy.get(n)], "it holds a job"
@@ -245,34 +276,34 @@ def _shut_down(world: World, instances: Iterable[str]) -> None:
         world.instances[name] = "shutting-down"
 
 
-@carry_out.register(plan.PutDashboard)
-def _(action: plan.PutDashboard, world: World) -> None:
+@carry_out.register(PutDashboard)
+def _(action: PutDashboard, world: World) -> None:
     world.dashboards[action.name] = action.body
     world.remember(dashboard=digest({"body": action.body}))
 
 
-@carry_out.register(plan.DeleteDashboard)
-def _(action: plan.DeleteDashboard, world: World) -> None:
+@carry_out.register(DeleteDashboard)
+def _(action: DeleteDashboard, world: World) -> None:
     del world.dashboards[action.name]
 
 
-@carry_out.register(plan.DeleteAlarms)
-def _(action: plan.DeleteAlarms, world: World) -> None:
+@carry_out.register(DeleteAlarms)
+def _(action: DeleteAlarms, world: World) -> None:
     world.alarms -= set(action.names)
 
 
-@carry_out.register(plan.PutFile)
-def _(action: plan.PutFile, world: World) -> None:
+@carry_out.register(PutFile)
+def _(action: PutFile, world: World) -> None:
     world.files[f"{action.bucket}/{action.key}"] = action.body
 
 
-@carry_out.register(plan.DeleteFile)
-def _(action: plan.DeleteFile, world: World) -> None:
+@carry_out.register(DeleteFile)
+def _(action: DeleteFile, world: World) -> None:
     del world.files[f"{action.bucket}/{action.key}"]
 
 
-@carry_out.register(plan.ChangePhase)
-def _(action: plan.ChangePhase, world: World) -> None:
+@carry_out.register(ChangePhase)
+def _(action: ChangePhase, world: World) -> None:
     order = {
         Phase.OPEN: [Phase.ENDING],
         Phase.ENDING: [Phase.OPEN, Phase.TEARING_DOWN],
@@ -286,24 +317,24 @@ def _(action: plan.ChangePhase, world: World) -> None:
     world.remember(phase=phase, outcome=action.outcome, result=result)
 
 
-@carry_out.register(plan.Remember)
-def _(action: plan.Remember, world: World) -> None:
+@carry_out.register(Remember)
+def _(action: Remember, world: World) -> None:
     world.remember(**action.fields)
 
 
-@carry_out.register(plan.Note)
-def _(action: plan.Note, world: World) -> None:
+@carry_out.register(Note)
+def _(action: Note, world: World) -> None:
     world.record = world.record.with_note(action.text)
 
 
-@carry_out.register(plan.Notify)
-def _(action: plan.Notify, world: World) -> None:
+@carry_out.register(Notify)
+def _(action: Notify, world: World) -> None:
     assert action.kind not in world.record.notified, "told twice"
     world.remember(notified=(*world.record.notified, action.kind))
 
 
-@carry_out.register(plan.StartNextStep)
-def _(action: plan.StartNextStep, world: World) -> None:
+@carry_out.register(StartNextStep)
+def _(action: StartNextStep, world: World) -> None:
     assert world.record.phase is Phase.TEARING_DOWN
     assert action.upload.key not in world.record.went_on, "handed on twice"
     world.remember(went_on=(*world.record.went_on, action.upload.key))

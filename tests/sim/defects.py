@@ -15,7 +15,11 @@ from unittest.mock import patch
 from chalicelib.aws import execute, queue, remains
 from chalicelib.aws.cluster import look_at_service
 from chalicelib.aws.services import Services
-from chalicelib.core import decide, plan, scale_in, setup, start
+from chalicelib.core import decide, scale_in, setup, start
+from chalicelib.core.actions.logs import ForgetExports
+from chalicelib.core.actions.machines import CancelFleets, RequestFleet, ShrinkFleet
+from chalicelib.core.actions.queues import DeleteQueue
+from chalicelib.core.actions.watch import DeleteAlarms, DeleteDashboard
 from chalicelib.core.config import RunConfig
 from chalicelib.core.naming import Names, tags
 from chalicelib.core.observation import Observation, ServiceView
@@ -75,7 +79,7 @@ def _three_arguments(*_: Any) -> None:
     raise TypeError("downscaleSpotFleet() takes 2 positional arguments but 3 were given")
 
 
-def _as_text(action: plan.ShrinkFleet, rim: Any, _: Any) -> None:
+def _as_text(action: ShrinkFleet, rim: Any, _: Any) -> None:
     rim.aws.ec2.modify_spot_fleet_request(
         SpotFleetRequestId=action.fleet_id, TargetCapacity=str(action.target)
     )
@@ -92,7 +96,7 @@ def _unbound_on_default() -> AbstractContextManager[Any]:
     return patch.object(tick_of_one, "decide", decide_)
 
 
-def _bare_names(action: plan.DeleteAlarms, rim: Any, proper: Any) -> None:
+def _bare_names(action: DeleteAlarms, rim: Any, proper: Any) -> None:
     names = tuple(name.rpartition("_")[2] for name in action.names)
     proper(replace(action, names=names), rim)
 
@@ -112,15 +116,15 @@ def _first_zero() -> AbstractContextManager[Any]:
 
 
 def _no_export() -> AbstractContextManager[Any]:
-    return patch.object(log_export, "decide_export", lambda *_: (plan.ForgetExports(),))
+    return patch.object(log_export, "decide_export", lambda *_: (ForgetExports(),))
 
 
-def _queues_that_begin_so(action: plan.DeleteQueue, rim: Any, _: Any) -> None:
+def _queues_that_begin_so(action: DeleteQueue, rim: Any, _: Any) -> None:
     for url in rim.aws.sqs.list_queues(QueueNamePrefix=action.name).get("QueueUrls", ()):
         rim.aws.sqs.delete_queue(QueueUrl=url)
 
 
-def _dashboards_that_hold(action: plan.DeleteDashboard, rim: Any, _: Any) -> None:
+def _dashboards_that_hold(action: DeleteDashboard, rim: Any, _: Any) -> None:
     for entry in rim.aws.cloudwatch.list_dashboards()["DashboardEntries"]:
         if action.name in entry["DashboardName"]:
             rim.aws.cloudwatch.delete_dashboards(DashboardNames=[entry["DashboardName"]])
@@ -136,7 +140,7 @@ def _service_that_ends_so() -> AbstractContextManager[Any]:
     return patch.object(remains, "_service", service)
 
 
-def _wait_for_all(action: plan.RequestFleet, rim: Any, proper: Any) -> None:
+def _wait_for_all(action: RequestFleet, rim: Any, proper: Any) -> None:
     proper(action, rim)
     world = rim.services.clients.world
     while len([m for m in world.ec2.there() if m.user_data]) < action.fleet.machines:
@@ -167,14 +171,14 @@ DEFECTS = (
         number=1,
         what="the fleet's cancellation is called with one argument too many",
         breaks="machines_left",
-        damage=_instead(plan.CancelFleets, _three_arguments),
+        damage=_instead(CancelFleets, _three_arguments),
         scenario=plain(),
     ),
     Defect(
         number=2,
         what="a fleet's new target is sent as text",
         breaks="wasteful",
-        damage=_instead(plan.ShrinkFleet, _as_text),
+        damage=_instead(ShrinkFleet, _as_text),
         scenario=_keys(
             replace(plain(), maintain=True, uploads=(Upload(at=5.0, jobs=5),), limit=40 * HOUR),
             Laws(job_seconds=4 * HOUR),
@@ -195,7 +199,7 @@ DEFECTS = (
         number=4,
         what="alarms are deleted by the bare id of their instance",
         breaks="machines_left",
-        damage=_instead(plan.DeleteAlarms, _bare_names),
+        damage=_instead(DeleteAlarms, _bare_names),
         scenario=_DCP,
     ),
     Defect(
@@ -225,14 +229,14 @@ DEFECTS = (
         number=8,
         what="queues are removed by the beginning of their name",
         breaks="foreign_touched",
-        damage=_instead(plan.DeleteQueue, _queues_that_begin_so),
+        damage=_instead(DeleteQueue, _queues_that_begin_so),
         scenario=plain(),
     ),
     Defect(
         number=9,
         what="dashboards are removed that hold the app's name",
         breaks="foreign_touched",
-        damage=_instead(plan.DeleteDashboard, _dashboards_that_hold),
+        damage=_instead(DeleteDashboard, _dashboards_that_hold),
         scenario=plain(),
     ),
     Defect(
@@ -246,7 +250,7 @@ DEFECTS = (
         number=11,
         what="start waits for all machines",
         breaks="boundless",
-        damage=_instead(plan.RequestFleet, _wait_for_all),
+        damage=_instead(RequestFleet, _wait_for_all),
         scenario=_keys(plain(), Laws(capacity=((0.0, 1),))),
     ),
     Defect(

@@ -10,7 +10,19 @@ from botocore.exceptions import ClientError
 
 from chalicelib.aws.actions.rim import Rim, carry_out, gone_is_fine
 from chalicelib.aws.errors import code
-from chalicelib.core import plan
+from chalicelib.core.actions.ecs import (
+    ActivateInstances,
+    CreateCluster,
+    CreateService,
+    DeleteCluster,
+    DeleteService,
+    DeregisterInstance,
+    DeregisterTaskDefinition,
+    DrainInstances,
+    RegisterTaskDefinition,
+    TagService,
+    UpdateService,
+)
 from chalicelib.core.compute import ecs_tags
 from chalicelib.errors import CellFleetError
 
@@ -19,7 +31,7 @@ _SET_AT_ONCE = 10
 
 
 @carry_out.register
-def _(action: plan.CreateCluster, rim: Rim) -> None:
+def _(action: CreateCluster, rim: Rim) -> None:
     rim.aws.ecs.create_cluster(
         clusterName=action.name,
         tags=ecs_tags(action.tags),  # type: ignore[arg-type]
@@ -27,30 +39,30 @@ def _(action: plan.CreateCluster, rim: Rim) -> None:
 
 
 @carry_out.register
-def _(action: plan.DeleteCluster, rim: Rim) -> None:
+def _(action: DeleteCluster, rim: Rim) -> None:
     gone_is_fine(lambda: rim.aws.ecs.delete_cluster(cluster=action.name))
 
 
 @carry_out.register
-def _(action: plan.RegisterTaskDefinition, rim: Rim) -> None:
+def _(action: RegisterTaskDefinition, rim: Rim) -> None:
     answer = rim.aws.ecs.register_task_definition(**action.spec)
     arn = answer["taskDefinition"]["taskDefinitionArn"]
     rim.remember({"task_definition": arn, "task_digest": action.digest})
 
 
 @carry_out.register
-def _(action: plan.DeregisterTaskDefinition, rim: Rim) -> None:
+def _(action: DeregisterTaskDefinition, rim: Rim) -> None:
     gone_is_fine(lambda: rim.aws.ecs.deregister_task_definition(taskDefinition=action.arn))
 
 
 @carry_out.register
-def _(action: plan.CreateService, rim: Rim) -> None:
+def _(action: CreateService, rim: Rim) -> None:
     with _live_definition(rim):
         rim.aws.ecs.create_service(**action.spec)
 
 
 @carry_out.register
-def _(action: plan.UpdateService, rim: Rim) -> None:
+def _(action: UpdateService, rim: Rim) -> None:
     changes: dict[str, Any] = {}
     if action.desired is not None:
         changes["desiredCount"] = action.desired
@@ -74,7 +86,7 @@ def _live_definition(rim: Rim) -> Iterator[None]:
 
 
 @carry_out.register
-def _(action: plan.TagService, rim: Rim) -> None:
+def _(action: TagService, rim: Rim) -> None:
     rim.aws.ecs.tag_resource(
         resourceArn=action.arn,
         tags=ecs_tags(action.tags),  # type: ignore[arg-type]
@@ -82,7 +94,7 @@ def _(action: plan.TagService, rim: Rim) -> None:
 
 
 @carry_out.register
-def _(action: plan.DeleteService, rim: Rim) -> None:
+def _(action: DeleteService, rim: Rim) -> None:
     gone_is_fine(
         lambda: rim.aws.ecs.delete_service(
             cluster=action.cluster, service=action.service, force=True
@@ -91,7 +103,7 @@ def _(action: plan.DeleteService, rim: Rim) -> None:
 
 
 @carry_out.register
-def _(action: plan.DeregisterInstance, rim: Rim) -> None:
+def _(action: DeregisterInstance, rim: Rim) -> None:
     gone_is_fine(
         lambda: rim.aws.ecs.deregister_container_instance(
             cluster=action.cluster, containerInstance=action.arn, force=True
@@ -100,12 +112,12 @@ def _(action: plan.DeregisterInstance, rim: Rim) -> None:
 
 
 @carry_out.register
-def _(action: plan.DrainInstances, rim: Rim) -> None:
+def _(action: DrainInstances, rim: Rim) -> None:
     _set_state(rim, action.cluster, action.arns, "DRAINING")
 
 
 @carry_out.register
-def _(action: plan.ActivateInstances, rim: Rim) -> None:
+def _(action: ActivateInstances, rim: Rim) -> None:
     _set_state(rim, action.cluster, action.arns, "ACTIVE")
 
 

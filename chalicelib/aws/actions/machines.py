@@ -9,7 +9,15 @@ from botocore.exceptions import ClientError
 from chalicelib.aws import fleet
 from chalicelib.aws.actions.rim import Rim, carry_out, gone_is_fine
 from chalicelib.aws.errors import code, is_refusal
-from chalicelib.core import plan
+from chalicelib.core.actions.machines import (
+    CancelFleet,
+    CancelFleets,
+    CreateLaunchTemplate,
+    DeleteLaunchTemplate,
+    RequestFleet,
+    ShrinkFleet,
+    TerminateInstances,
+)
 from chalicelib.core.compute import ec2_tags
 from chalicelib.core.run import Fleet, Phase, RunRecord
 
@@ -21,14 +29,14 @@ _TERMINATED = 1_000
 
 
 @carry_out.register
-def _(action: plan.TerminateInstances, rim: Rim) -> None:
+def _(action: TerminateInstances, rim: Rim) -> None:
     for start in range(0, len(action.instance_ids), _TERMINATED):
         ids = list(action.instance_ids[start : start + _TERMINATED])
         gone_is_fine(lambda ids=ids: rim.aws.ec2.terminate_instances(InstanceIds=ids))  # type: ignore[misc]
 
 
 @carry_out.register
-def _(action: plan.CreateLaunchTemplate, rim: Rim) -> None:
+def _(action: CreateLaunchTemplate, rim: Rim) -> None:
     tags: Any = [{"ResourceType": "launch-template", "Tags": ec2_tags(action.tags)}]
     rim.aws.ec2.create_launch_template(
         LaunchTemplateName=action.name,
@@ -38,12 +46,12 @@ def _(action: plan.CreateLaunchTemplate, rim: Rim) -> None:
 
 
 @carry_out.register
-def _(action: plan.DeleteLaunchTemplate, rim: Rim) -> None:
+def _(action: DeleteLaunchTemplate, rim: Rim) -> None:
     gone_is_fine(lambda: rim.aws.ec2.delete_launch_template(LaunchTemplateName=action.name))
 
 
 @carry_out.register
-def _(action: plan.RequestFleet, rim: Rim) -> None:
+def _(action: RequestFleet, rim: Rim) -> None:
     stored = _store_fleet(rim, action.fleet)
     if stored is None or stored.fleet_id:
         return
@@ -62,7 +70,7 @@ def _(action: plan.RequestFleet, rim: Rim) -> None:
 
 
 @carry_out.register
-def _(action: plan.CancelFleet, rim: Rim) -> None:
+def _(action: CancelFleet, rim: Rim) -> None:
     gone_is_fine(
         lambda: fleet.cancel(rim.aws.ec2, [action.fleet_id], keep_machines=action.keep_machines)
     )
@@ -71,12 +79,12 @@ def _(action: plan.CancelFleet, rim: Rim) -> None:
 
 
 @carry_out.register
-def _(action: plan.CancelFleets, rim: Rim) -> None:
+def _(action: CancelFleets, rim: Rim) -> None:
     gone_is_fine(lambda: fleet.cancel(rim.aws.ec2, action.fleet_ids))
 
 
 @carry_out.register
-def _(action: plan.ShrinkFleet, rim: Rim) -> None:
+def _(action: ShrinkFleet, rim: Rim) -> None:
     # `default` instead of `noTermination` would take machines without looking who is busy.
     rim.aws.ec2.modify_spot_fleet_request(
         SpotFleetRequestId=action.fleet_id,

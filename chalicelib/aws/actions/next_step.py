@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from chalicelib.aws.actions.rim import Rim, carry_out
-from chalicelib.core import keys, plan
+from chalicelib.core import keys
+from chalicelib.core.actions.record import StartNextStep
 from chalicelib.core.run import RunRecord
 
 
 @carry_out.register
-def _(action: plan.StartNextStep, rim: Rim) -> None:
+def _(action: StartNextStep, rim: Rim) -> None:
     """Marked, then ticked off: who dies in between marks it again, and its claim knows it."""
     upload = action.upload
     mark = keys.pending(upload.app, upload.submission)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from chalicelib.aws.actions.rim import Rim, carry_out
-from chalicelib.core import plan
+from chalicelib.core.actions.record import Notify
 from chalicelib.core.run import RunRecord
 
 
 @carry_out.register
-def _(action: plan.Notify, rim: Rim) -> None:
+def _(action: Notify, rim: Rim) -> None:
     """Sent, then written down: who dies in between sends it twice, and nobody sends it never."""
     record = rim.services.runs.load(rim.run_id)
     if not record.topic or action.kind in record.notified:

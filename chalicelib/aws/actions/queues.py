@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from chalicelib.aws.actions.rim import Rim, carry_out, gone_is_fine
 from chalicelib.aws.errors import AwsError, code, is_not_found
-from chalicelib.core import plan
+from chalicelib.core.actions.queues import CreateQueue, DeleteQueue, PurgeQueue, UpdateQueue
 from chalicelib.errors import NotReadyError
 
 _QUEUE_EXISTS = ("QueueAlreadyExists", "QueueNameExists")
 
 
 @carry_out.register
-def _(action: plan.CreateQueue, rim: Rim) -> None:
+def _(action: CreateQueue, rim: Rim) -> None:
     try:
         rim.aws.sqs.create_queue(
             QueueName=action.name,
@@ -29,7 +29,7 @@ def _(action: plan.CreateQueue, rim: Rim) -> None:
 
 
 @carry_out.register
-def _(action: plan.UpdateQueue, rim: Rim) -> None:
+def _(action: UpdateQueue, rim: Rim) -> None:
     if action.attributes:
         rim.aws.sqs.set_queue_attributes(
             QueueUrl=action.url,
@@ -39,12 +39,12 @@ def _(action: plan.UpdateQueue, rim: Rim) -> None:
 
 
 @carry_out.register
-def _(action: plan.DeleteQueue, rim: Rim) -> None:
+def _(action: DeleteQueue, rim: Rim) -> None:
     gone_is_fine(lambda: rim.aws.sqs.delete_queue(QueueUrl=action.url))
 
 
 @carry_out.register
-def _(action: plan.PurgeQueue, rim: Rim) -> None:
+def _(action: PurgeQueue, rim: Rim) -> None:
     try:
         rim.aws.sqs.purge_queue(QueueUrl=action.url)
     except AwsError as error:

@@ -6,7 +6,8 @@ from typing import Any
 
 from chalicelib.aws import missing
 from chalicelib.aws.actions.rim import Rim, carry_out
-from chalicelib.core import keys, plan
+from chalicelib.core import keys
+from chalicelib.core.actions.record import ChangePhase, Note, Remember, ResolveMissing
 from chalicelib.core.run import STOPPED, Phase, RunRecord
 
 _TRANSITIONS = {
@@ -18,7 +19,7 @@ _TRANSITIONS = {
 
 
 @carry_out.register
-def _(action: plan.ChangePhase, rim: Rim) -> None:
+def _(action: ChangePhase, rim: Rim) -> None:
     phase = Phase(action.phase)
 
     def turn(record: RunRecord) -> RunRecord | None:
@@ -42,12 +43,12 @@ def _(action: plan.ChangePhase, rim: Rim) -> None:
 
 
 @carry_out.register
-def _(action: plan.Remember, rim: Rim) -> None:
+def _(action: Remember, rim: Rim) -> None:
     rim.remember(action.fields)
 
 
 @carry_out.register
-def _(action: plan.ResolveMissing, rim: Rim) -> None:
+def _(action: ResolveMissing, rim: Rim) -> None:
     record = rim.services.runs.load(rim.run_id)
     missing.resolve(rim.services, record, send_again=action.send_again)
     # Counted last: if we die before, they are sent once more, never once less.
@@ -58,5 +59,5 @@ def _(action: plan.ResolveMissing, rim: Rim) -> None:
 
 
 @carry_out.register
-def _(action: plan.Note, rim: Rim) -> None:
+def _(action: Note, rim: Rim) -> None:
     rim.change(lambda record: record.with_note(action.text))

@@ -5,12 +5,19 @@ from __future__ import annotations
 from chalicelib.aws.actions.rim import Rim, carry_out, gone_is_fine
 from chalicelib.aws.errors import AwsError, code
 from chalicelib.aws.watch import ALARMS
-from chalicelib.core import plan
+from chalicelib.core.actions.watch import (
+    CreateLogGroup,
+    DeleteAlarms,
+    DeleteDashboard,
+    DeleteFile,
+    PutDashboard,
+    PutFile,
+)
 from chalicelib.core.compute import digest, ec2_tags
 
 
 @carry_out.register
-def _(action: plan.PutDashboard, rim: Rim) -> None:
+def _(action: PutDashboard, rim: Rim) -> None:
     rim.aws.cloudwatch.put_dashboard(
         DashboardName=action.name,
         DashboardBody=action.body,
@@ -20,18 +27,18 @@ def _(action: plan.PutDashboard, rim: Rim) -> None:
 
 
 @carry_out.register
-def _(action: plan.DeleteDashboard, rim: Rim) -> None:
+def _(action: DeleteDashboard, rim: Rim) -> None:
     gone_is_fine(lambda: rim.aws.cloudwatch.delete_dashboards(DashboardNames=[action.name]))
 
 
 @carry_out.register
-def _(action: plan.DeleteAlarms, rim: Rim) -> None:
+def _(action: DeleteAlarms, rim: Rim) -> None:
     for start in range(0, len(action.names), ALARMS):
         rim.aws.cloudwatch.delete_alarms(AlarmNames=list(action.names[start : start + ALARMS]))
 
 
 @carry_out.register
-def _(action: plan.CreateLogGroup, rim: Rim) -> None:
+def _(action: CreateLogGroup, rim: Rim) -> None:
     try:
         rim.aws.logs.create_log_group(logGroupName=action.name)
     except AwsError as error:
@@ -41,10 +48,10 @@ def _(action: plan.CreateLogGroup, rim: Rim) -> None:
 
 
 @carry_out.register
-def _(action: plan.PutFile, rim: Rim) -> None:
+def _(action: PutFile, rim: Rim) -> None:
     rim.aws.s3.put_object(Bucket=action.bucket, Key=action.key, Body=action.body.encode())
 
 
 @carry_out.register
-def _(action: plan.DeleteFile, rim: Rim) -> None:
+def _(action: DeleteFile, rim: Rim) -> None:
     gone_is_fine(lambda: rim.aws.s3.delete_object(Bucket=action.bucket, Key=action.key))
