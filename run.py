@@ -23,6 +23,7 @@ CELLFLEET_BUCKET names, or else in the configuration's AWS_BUCKET.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,13 +51,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return demo()
     options = _parser().parse_args(given)
     try:
-        return int(options.command(options))
+        code = int(options.command(options))
+        sys.stdout.flush()
+        return code
     except CellFleetError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"\n{options.interrupted}", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except Exception as error:
         told = aws_trouble(error)
         if told is None:

@@ -127,7 +127,8 @@ def _lines(run: RunAnswer) -> Iterator[str]:
     if pace.expected_end is not None:
         yield f"  end       about {pace.expected_end:%Y-%m-%d %H:%M} UTC"
     if dollars.so_far_at_most is not None:
-        yield f"  cost      at most ${dollars.so_far_at_most:.2f} so far"
+        cents = 2 if dollars.so_far_at_most >= 1 else 3
+        yield f"  cost      at most ${dollars.so_far_at_most:.{cents}f} so far"
     for cause in run.causes:
         yield f"  cause     {cause.jobs} x {cause.cause}: {cause.means}. What helps: {cause.helps}."
     for word, lines in (

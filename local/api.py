@@ -84,7 +84,7 @@ class LocalApi:
             return _gateway(403, "Missing Authentication Token")
         route, match = found
         variables = {name: unquote(value) for name, value in match.groupdict().items()}
-        event = _event(environ, method, route, variables, body)
+        event = event_of(environ, method, route, variables, body)
         answer = self._app(event, Context(time.monotonic() + SECONDS, str(uuid.uuid4())))
         headers = {"Content-Type": "application/json", **answer["headers"]}
         return answer["statusCode"], headers, answer["body"].encode()
@@ -112,9 +112,10 @@ def _raw_path(environ: Mapping[str, Any]) -> str:
     return raw.partition("?")[0]
 
 
-def _event(
+def event_of(
     environ: Mapping[str, Any], method: str, route: str, variables: dict[str, str], body: bytes
 ) -> dict[str, Any]:
+    """What API Gateway makes of a request for a route; `environ` is WSGI's."""
     headers = {
         name.removeprefix("HTTP_").replace("_", "-").lower(): value
         for name, value in environ.items()

@@ -89,6 +89,13 @@ def test_what_isnt_there(api: Api, capsys: pytest.CaptureFixture[str], where: li
     assert "there is no run" in said(capsys, "failures", gone, *where, code=1)
 
 
+def test_a_reader_who_has_had_enough_sees_no_traceback(api: Api) -> None:
+    run_id = api.set_up()["run"]
+    shell = f"{sys.executable} {ROOT / 'run.py'} status {run_id} --json | true"
+    done = subprocess.run(["bash", "-c", shell], text=True, capture_output=True, check=True)
+    assert done.stderr == ""
+
+
 CONFIG = "\n".join(f"{key} = {value!r}" for key, value in config_keys().items())
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chalicelib.contract import DONE, LedgerEntry
-from local.api import _event
+from local.api import event_of
 from tests.aws.samples import config_keys, job_file
 from tests.deploy.conftest import APP, STAGE, Deployment
 
@@ -121,7 +121,7 @@ def ask(deployed: Deployment, method: str, path: str, body: Any = None) -> tuple
     [api] = deployed.look()["APIs"].values()
     _, integration = api["routes"][f"{method} {path}"]
     arn = integration.partition("/functions/")[2].removesuffix("/invocations")
-    event = _event({"PATH_INFO": path}, method, path, {}, json.dumps(body or {}).encode())
+    event = event_of({"PATH_INFO": path}, method, path, {}, json.dumps(body or {}).encode())
     event["headers"]["content-type"] = "application/json"
     event["multiValueHeaders"]["content-type"] = ["application/json"]
     answer = deployed.lambdas.run(arn, event, deployed.aws.access)
