@@ -199,6 +199,8 @@ def load_of(record: RunRecord, config: RunConfig, seen: Observation) -> Load:
     found = capacity(record, seen)
     finishing = {host.instance_id for host in found.leaving if host.busy}
     empty = {host.instance_id for host in found.leaving} - finishing
+    # Those that spot takes back are gone in two minutes: their replacements may come meanwhile.
+    staying = len(finishing & seen.drained)
     working = [view for view in seen.instances if view.works and view.instance_id not in empty]
     slots = config.slots_per_machine * len(working)
     # Counts lag: no more jobs are held than there are slots, and what nobody holds waits.
@@ -213,7 +215,7 @@ def load_of(record: RunRecord, config: RunConfig, seen: Observation) -> Load:
         waiting=min(jobs, max(visible, jobs - held)),
         job_seconds=known or float(config.sqs_message_visibility),
         limit=limit,
-        limit_new=1 if record.cheapest and since > CHEAPEST_AFTER else limit,
+        limit_new=(1 if record.cheapest and since > CHEAPEST_AFTER else limit) - staying,
         tasks=config.tasks_per_machine,
         cores=config.docker_cores,
         stagger=float(config.seconds_to_start),

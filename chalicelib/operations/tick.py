@@ -162,7 +162,8 @@ def _tick(services: Services, run_id: str, lease: StatusLease) -> Status | None:
         if not plan:
             break
         failures += execute(services, run_id, plan, held=held, renew=lease.renew)
-        record, memory = held.record, memory.after(plan, services.now())
+        done = _untried(plan, {failure.action for failure in failures})
+        record, memory = held.record, memory.after(done, services.now())
         if any(failure.blocking for failure in failures) or record.phase is Phase.FINISHED:
             break
         if record.phase is Phase.OPEN and all(isinstance(action, _SLOW) for action in plan):

@@ -225,6 +225,16 @@ def test_those_that_a_spot_notice_drains_or_that_are_silent_are_not(fields: dict
     assert of(ActivateInstances, decide_scale_in(record, SETTINGS, sight)) == []
 
 
+def test_machines_that_finish_their_jobs_count_towards_those_allowed() -> None:
+    silent = (host(1, status="DRAINING", connected=False), host(2, status="DRAINING"))
+    settings = config(CLUSTER_MACHINES=3, TASKS_PER_MACHINE=1, DOCKER_CORES=1)
+    record, sight = leaving_world(waiting=60, hosts=(host(0), *silent))
+    assert missing_machines(record, settings, sight) == 0
+    # Those that spot takes back are gone in two minutes.
+    noticed = replace(sight, drained=frozenset())
+    assert missing_machines(record, settings, noticed) == 2
+
+
 def test_after_a_call_back_nobody_is_told_to_leave_for_a_while() -> None:
     views = tuple(instance(n) for n in range(4))
     hosts = tuple(host(n) for n in range(4))
