@@ -12,6 +12,8 @@
     python run.py scale MACHINES [APP] [--config FILE]
     python run.py redrive [RUN] [--cause CAUSE] [--job ID] [--config FILE]
     python run.py sweep [--dry-run] [--lost] [--config FILE]
+    python run.py account create [BUCKET] [--bucket NAME] [--dcp-images] [--dry-run] …
+    python run.py account show|delete
     python run.py local [--port P] [--bucket NAME] [--seconds-per-tick S]
     python run.py demo
 
@@ -30,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from chalicelib.errors import CellFleetError
+from commandline import account
 from commandline.monitor import monitor, stop
 from commandline.runs import failures, redrive, runs, scale, status
 from commandline.shared import CONFIG, aws_trouble
@@ -137,6 +140,9 @@ def _parser() -> argparse.ArgumentParser:
         "--lost",
         action="store_true",
         help="also everything of runs whose record is gone or can't be read",
+    )
+    account.arguments(
+        command("account", None, "prepare the AWS account: roles, bucket, security group, topic")
     )
     command("local", None, "an AWS on this machine, with real workers (see local --help)")
     command("demo", None, "render a sample plate and analyse it on an embedded AWS")

@@ -23,7 +23,15 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from local import moto_cloudwatch, moto_ec2, moto_ecs, moto_logs, moto_s3, moto_sqs
+from local import (
+    moto_cloudformation,
+    moto_cloudwatch,
+    moto_ec2,
+    moto_ecs,
+    moto_logs,
+    moto_s3,
+    moto_sqs,
+)
 from local.agent import PREFIX, Protector, Wsgi, with_agent
 from local.api import PREFIX as API_PREFIX
 from local.api import LocalApi
@@ -115,6 +123,7 @@ class EmbeddedAWS:
             moto_ecs.install(self._patches)
             moto_cloudwatch.install(self._patches)
             moto_logs.install(self._patches)
+            moto_cloudformation.install(self._patches)
             app: Wsgi = DomainDispatcherApplication(create_backend_app)
             if self._protector is not None:
                 app = with_agent(app, self._protector)

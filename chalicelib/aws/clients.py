@@ -9,9 +9,11 @@ import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ecs import ECSClient
+    from mypy_boto3_iam import IAMClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
@@ -86,6 +88,23 @@ class Clients:
     @cached_property
     def sts(self) -> STSClient:
         return self._session.client("sts", region_name=self._region, config=self._config)
+
+    @cached_property
+    def iam(self) -> IAMClient:
+        return self._session.client("iam", region_name=self._region, config=self._config)
+
+    @cached_property
+    def cloudformation(self) -> CloudFormationClient:
+        return self._session.client("cloudformation", region_name=self._region, config=self._config)
+
+    @cached_property
+    def quotas(self) -> Any:
+        """Service Quotas."""
+        return self._session.client("service-quotas", region_name=self._region, config=self._config)
+
+    @property
+    def region(self) -> str:
+        return self._region
 
     @cached_property
     def account(self) -> str:

@@ -12,10 +12,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from chalicelib.core import keys
 from chalicelib.core.actions.logs import ExportLogs, ForgetExports, RecordExport
+from chalicelib.core.bucket_policy import export_statements, with_statements
 from chalicelib.core.config import RunConfig
 from chalicelib.core.naming import Names
 from chalicelib.core.plan import Action, Plan
@@ -148,33 +148,11 @@ def _ask(record: RunRecord, config: RunConfig, export: LogExport) -> ExportLogs:
     )
 
 
-def bucket_policy(bucket: str, *, region: str, account: str) -> dict[str, Any]:
-    """What a bucket's policy must say, so that CloudWatch may write exports into it."""
-    service = {"Service": f"logs.{region}.amazonaws.com"}
-    ours = {"StringEquals": {"aws:SourceAccount": account}}
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": service,
-                "Action": action,
-                "Resource": resource,
-                "Condition": ours,
-            }
-            for action, resource in (
-                ("s3:GetBucketAcl", f"arn:aws:s3:::{bucket}"),
-                ("s3:PutObject", f"arn:aws:s3:::{bucket}/*"),
-            )
-        ],
-    }
-
-
 def refusal_note(action: ExportLogs, reason: str, *, region: str, account: str) -> str:
     """Why nothing is exported, and what to do about it."""
-    policy = json.dumps(bucket_policy(action.bucket, region=region, account=account))
+    policy = with_statements(None, export_statements(action.bucket, region=region, account=account))
     return (
         f"the logs of {action.group} can't be exported to s3://{action.bucket}/{action.prefix}: "
-        f"{reason} Add this to the policy of the bucket {action.bucket}: {policy} It is tried "
+        f"{reason} Add this to the policy of the bucket {action.bucket}: {json.dumps(policy)} It is tried "
         "again each hour for a day; the logs themselves stay in CloudWatch."
     )
