@@ -1,11 +1,13 @@
 """Stands in for a Python that has CellProfiler: kept warm, or running CellProfiler's command.
 
 The kept one speaks as `worker.warm_process` does. Next to this script, behaviour.json says which
-wells are to go wrong, and how; a line of runs.txt tells who ran which well.
+wells are to go wrong, and how; a line of runs.txt tells who ran which well. If `job.py` is there,
+it does the work, with the arguments of CellProfiler's command.
 """
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -26,9 +28,17 @@ def child() -> int:
     return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid
 
 
+def work(arguments: list[str]) -> None:
+    """Have job.py do the work, if it is there."""
+    if (HERE / "job.py").exists():
+        sys.argv[1:] = arguments
+        runpy.run_path(str(HERE / "job.py"))
+
+
 if sys.argv[1] != "-c":
     well = sys.argv[sys.argv.index("-g") + 1].partition("=")[2]
     note("cold", well)
+    work(sys.argv[2:])
     Path(sys.argv[sys.argv.index("-d") + 1]).write_text("Complete\n")
     sys.exit()
 
@@ -62,6 +72,8 @@ for number, line in enumerate(sys.stdin):
     if mode.startswith("module error"):
         print("Error detected during run of module X", flush=True)
     print("at work on", well, flush=True)
+    done = job["temporary"] + "/done"
+    work(["-g", job["group"], "--data-file=" + job["data_file"], "-o", job["output"], "-d", done])
     say(
         exit_code=255 if failed else 0,
         done="Failure" if failed else "Complete",
