@@ -1,6 +1,6 @@
 """Machine-hours and makespan of CellFleet's policy, a clairvoyant's, and DCP's as it was meant.
 
-    python -m benchmarks.fleet_cost [--quick] [--seeds N] [--first-seed N] [--stagger SECONDS]
+    python -m benchmarks.fleet_cost [--quick] [--seeds N] [--stagger SECONDS] [--help]
 
 Each cell of the grid (jobs, law of job times, mean, slots of a machine, interruptions an hour) is
 one run of a small event simulation for each policy, with the same seed: the same job times, and
@@ -88,6 +88,8 @@ def measure_all(
 def main() -> None:
     parser = argparse.ArgumentParser(description="What machines cost, and how long runs take.")
     parser.add_argument("--quick", action="store_true", help="a subset of the cells")
+    parser.add_argument("--jobs", type=int, nargs="*", help="only cells of so many jobs")
+    parser.add_argument("--rates", type=float, nargs="*", help="only cells of these interruptions")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=HELD_OUT)
     parser.add_argument("--stagger", type=float, default=0.0, help="SECONDS_TO_START")
@@ -99,9 +101,14 @@ def main() -> None:
         f"{options.machines} machines allowed, SECONDS_TO_START {options.stagger:g}, "
         f"seeds {first} to {first + number - 1}"
     )
-    cases = [replace(c, machines=options.machines) for c in grid(options.quick, options.stagger)]
+    cases = [
+        replace(case, machines=options.machines)
+        for case in grid(options.quick, options.stagger)
+        if case.jobs in (options.jobs or [case.jobs])
+        and case.rate in (options.rates or [case.rate])
+    ]
     report(measure_all(cases, first, number, options.processes), first)
-    if options.quick:
+    if options.quick or options.jobs or options.rates:
         return
     print(f"\nIf the user's estimate is off (100 and 1,000 jobs, 4 slots)\n\n{HEAD}")
     some = [c for c in cases if c.jobs in (100, 1_000) and c.slots == 4 and c.rate == 0]

@@ -94,8 +94,9 @@ class Dcp:
 def clairvoyant(case: Case, draws: Draws, latest: float) -> World:
     """The cheapest fixed number of machines that has ended by `latest`, knowing all draws.
 
-    Up to 100 jobs, every number up to 20 is tried, then every third, but never more than there are
-    jobs. Beyond, the fewest in time are found by halving, and numbers about it are tried.
+    Up to 100 jobs, every number up to 20 is tried, then every third: more machines than jobs, too,
+    since those that boot first take the jobs, and the others are never paid for long. Beyond, the
+    fewest in time are found by halving, and numbers about it are tried.
     """
     return _cheapest(case, draws, latest)[1]
 
@@ -128,8 +129,7 @@ def _cheapest(case: Case, draws: Draws, latest: float) -> tuple[int, World]:
         return tried[machines]
 
     if case.jobs <= 100:
-        most = min(case.machines, case.jobs)
-        for machines in (*range(1, min(20, most) + 1), *range(20, most, 3)):
+        for machines in (*range(1, min(20, case.machines)), *range(20, case.machines, 3)):
             run(machines)
     else:
         low, high = 1, case.machines

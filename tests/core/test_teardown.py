@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 
@@ -17,12 +19,14 @@ from chalicelib.core.actions.queues import DeleteQueue
 from chalicelib.core.actions.record import ChangePhase
 from chalicelib.core.actions.watch import DeleteAlarms, DeleteDashboard, DeleteFile
 from chalicelib.core.observation import (
+    HostView,
     InstanceView,
     Observation,
 )
-from chalicelib.core.run import Phase
-from chalicelib.core.teardown import decide_teardown, without
+from chalicelib.core.run import Phase, Result
+from chalicelib.core.teardown import FEW_HOSTS, FORGETS_WITHIN, decide_teardown, without
 from tests.core.factories import (
+    NOW,
     config,
     seen,
     service,
@@ -176,3 +180,21 @@ def test_the_file_that_dcps_monitor_reads_goes() -> None:
     [action] = decide_teardown(ending(), SETTINGS, sight)
     bucket = SETTINGS.aws_bucket
     assert action == DeleteFile(bucket=bucket, key="monitors/ScreenSpotFleetRequestId.json")
+
+
+def test_hosts_that_are_gone_are_left_to_ecs_for_a_while_if_they_are_many() -> None:
+    hosts = tuple(
+        HostView(cluster="imaging", arn=f"container-instance/{n}", instance_id=f"i-{n}")
+        for n in range(FEW_HOSTS + 1)
+    )
+
+    def deregistered(since: timedelta, found: tuple[HostView, ...]) -> int:
+        run = ending(result=Result(at=NOW - since))
+        sight = seen(remains=True, instances=(), hosts=found)
+        actions = decide_teardown(run, SETTINGS, sight)
+        assert ChangePhase not in kinds(actions)
+        return sum(isinstance(action, DeregisterInstance) for action in actions)
+
+    assert deregistered(timedelta(minutes=1), hosts[1:]) == FEW_HOSTS
+    assert deregistered(timedelta(minutes=1), hosts) == 0
+    assert deregistered(FORGETS_WITHIN, hosts) == len(hosts)
