@@ -15,7 +15,7 @@ from chalicelib.core.actions.record import ChangePhase
 from chalicelib.core.decide import decide, is_over
 from chalicelib.core.fleet import REQUEST_VALID
 from chalicelib.core.observation import Observation, Progress
-from chalicelib.core.run import COMPLETE, STOPPED, Phase, Result, RunRecord
+from chalicelib.core.run import CLOCKS_DIFFER, COMPLETE, STOPPED, Phase, Result, RunRecord
 from tests.core.factories import NOW, config, queue, record, seen, submission, unborn
 from tests.core.world import World
 
@@ -218,7 +218,7 @@ def test_from_set_up_to_nothing(worker: str) -> None:
     assert len(world.alarms) == (3 if worker == "dcp" else 0)
 
     # The jobs are done; the queue is empty again and again.
-    world.pass_time(REQUEST_VALID)
+    world.pass_time(REQUEST_VALID + CLOCKS_DIFFER)
     world.queue = replace(world.queue, visible=0)
     world.progress = Progress(done=10, exact=True, ended={"5a": 10})
     world.empty_since, world.empty_readings = world.now - timedelta(minutes=4), 5
@@ -251,7 +251,7 @@ def test_more_jobs_in_the_middle_of_the_end_bring_the_run_back() -> None:
     world.tick()
     assert world.record.phase is Phase.OPEN
     assert world.record.outcome == ""
-    world.pass_time(REQUEST_VALID)
+    world.pass_time(REQUEST_VALID + CLOCKS_DIFFER)
     world.tick()
     world.pass_time()
     assert world.queue is not None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from chalicelib.core.actions.machines import RequestFleet
 from chalicelib.core.fleet import REQUEST_VALID
 from chalicelib.core.observation import FleetView, Progress
+from chalicelib.core.run import CLOCKS_DIFFER
 from chalicelib.core.start import PAUSE, decide_start, fleet_token, missing_machines
 from tests.core.factories import (
     NOW,
@@ -116,7 +117,7 @@ def test_what_an_expired_request_left_open_is_asked_anew_under_the_next_token() 
     found.capacity = 2
     found.tick()
     found.pass_time()
-    found.pass_time(REQUEST_VALID)
+    found.pass_time(REQUEST_VALID + CLOCKS_DIFFER)
     found.tick()
     first, second = found.record.fleets
     assert (first.machines, second.machines) == (13, 11)
@@ -159,7 +160,7 @@ def test_a_top_up_after_the_first_request_expired_asks_once() -> None:
     found = running(40, CLUSTER_MACHINES=100)
     found.tick()
     found.pass_time()
-    found.pass_time(REQUEST_VALID)
+    found.pass_time(REQUEST_VALID + CLOCKS_DIFFER)
     found.remember(submissions={**found.record.submissions, "5b": submission(40)})
     for _ in range(3):
         found.tick()
@@ -203,7 +204,7 @@ def test_however_machines_come_and_go_there_are_never_too_many(
     # And there are enough in the end: at most a round of jobs more than all machines would take.
     found.capacity = 1000
     for _ in range(4):
-        found.pass_time(REQUEST_VALID)
+        found.pass_time(REQUEST_VALID + CLOCKS_DIFFER)
         found.tick()
         found.pass_time()
     rounds = -(-jobs // 80) + 1

@@ -16,7 +16,7 @@ from chalicelib.core.config import RunConfig
 from chalicelib.core.fleet import REQUEST_VALID
 from chalicelib.core.observation import FleetView, Observation
 from chalicelib.core.plan import Plan
-from chalicelib.core.run import RunRecord
+from chalicelib.core.run import CLOCKS_DIFFER, RunRecord
 from chalicelib.core.start import decide_start, fleet_token, missing_machines
 from tests.core.factories import (
     NOW,
@@ -124,7 +124,7 @@ def test_a_disk_that_had_to_be_raised_is_told_of_once() -> None:
     found.tick()
     [note] = [n for n in found.record.notes if "EBS_VOL_SIZE" in n]
     found.remember(submissions={"5b": submission(400)})
-    found.pass_time(REQUEST_VALID)
+    found.pass_time(REQUEST_VALID + CLOCKS_DIFFER)
     plans = found.tick()
     assert not [action for step in plans for action in of_kind(step, Note)]
     assert "machines get 30 GB" in note
