@@ -89,7 +89,8 @@ def _independent(
     Of those whose answer was lost, the tag tells.
     """
     names, clients = Names.of(config), services.clients
-    lost = record.run_id if any(not f.fleet_id for f in record.fleets) else ""
+    unknown = record.made_anew or any(not fleet.fleet_id for fleet in record.fleets)
+    lost = record.run_id if unknown else ""
     known = (
         FleetView(fleet_id=f.fleet_id, state="active", target=f.machines)
         for f in record.fleets

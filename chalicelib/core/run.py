@@ -192,6 +192,8 @@ class RunRecord(_Frozen):
     went_on: tuple[str, ...] = ()
     #: Somebody stopped the chain here: what hasn't begun yet doesn't follow.
     halted: bool = False
+    #: The record was lost and made anew: there may be fleets that it doesn't know.
+    made_anew: bool = False
     ended_at: datetime | None = None
     #: What became of the logs, by log group; filled after the end.
     exports: Mapping[str, LogExport] = {}

@@ -28,6 +28,7 @@ def recover(services: Services, record: RunRecord) -> RunRecord:
             closed=claim.state == "closed",
             then=claim.then,
         )
+    record = record.model_copy(update={"made_anew": True})
     if not found:
         return record
     told = (
