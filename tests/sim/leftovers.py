@@ -38,10 +38,12 @@ def costly(history: History) -> list[str]:
 
 
 def _unseen(history: History, machine: Machine) -> bool:
-    """It came and went while nobody looked: nothing tells that its alarm is ours. (A sweep lists
-    such alarms.)"""
+    """It came and went while nobody looked, or nobody could: nothing tells that its alarm is ours.
+    (A sweep lists such alarms.)"""
+    scenario = history.scenario
     ended = machine.ended if machine.ended is not None else math.inf
-    return any(begin <= machine.born and ended <= end for begin, end in history.scenario.ticks.off)
+    blind = [*scenario.ticks.off, *((storm.start, storm.end) for storm in scenario.storms)]
+    return any(begin <= machine.born and ended <= end for begin, end in blind)
 
 
 def leftovers(history: History) -> list[str]:
