@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -179,10 +179,10 @@ def granted(policy: Path) -> set[str]:
     return {action for part in statements(policy) for action in several(part["Action"])}
 
 
-def asked_for(folder: Path, methods: Mapping[str, str]) -> set[str]:
-    """Operations that the code below a folder names; `methods`: boto3's names for them."""
+def asked_for(paths: Iterable[Path], methods: Mapping[str, str]) -> set[str]:
+    """Operations that these modules name; `methods`: boto3's names for them."""
     found: set[str] = set()
-    for path in folder.rglob("*.py"):
+    for path in paths:
         source = Source(path.name, path.read_text(encoding="utf-8"))
         for node in ast.walk(source.tree):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
@@ -192,4 +192,15 @@ def asked_for(folder: Path, methods: Mapping[str, str]) -> set[str]:
                 name = str(node.args[0].value)
             if name in methods:
                 found.add(methods[name])
+    return found
+
+
+def imported(path: Path) -> set[str]:
+    """The modules that a module imports, anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(Source(path.name, path.read_text(encoding="utf-8")).tree):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
     return found

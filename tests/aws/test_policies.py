@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.aws.permissions import (
     Calls,
     asked_for,
     granted,
+    imported,
     known,
     needs,
     policy_files,
@@ -29,6 +31,15 @@ from tests.aws.permissions import (
 SERVICES = ("s3", "sqs", "ecs", "ec2", "logs", "cloudwatch", "sns", "ssm", "sts", "tagging")
 #: Granted, and not seen at boto3's edge: the function's own log, which Lambda writes in its name.
 OWN_LOG = {"logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"}
+
+#: `run.py account` works with the user's own permissions: no Lambda comes this way.
+USERS_OWN = ("chalicelib.aws.account", "chalicelib.operations.account")
+
+
+def of_lambdas() -> list[Path]:
+    own = {PROJECT / f"{name.replace('.', '/')}.py" for name in USERS_OWN}
+    assert all(path.is_file() for path in own)
+    return [p for p in (PROJECT / "app.py", *PROJECT.glob("chalicelib/**/*.py")) if p not in own]
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +77,9 @@ def test_each_call_in_the_code_is_looked_up_and_somebody_may_make_it(world: Worl
     }
     assert world.client("sts").get_caller_identity()
     allowed = {action for policy in policy_files().values() for action in granted(policy)}
-    for operation in asked_for(PROJECT / "chalicelib", methods):
+    for path in of_lambdas():
+        assert not imported(path) & set(USERS_OWN), path
+    for operation in asked_for(of_lambdas(), methods):
         found = [needs(name, {}) for name in known(operation)]
         assert found, f"{operation} isn't in the table of permissions"
         assert any(actions <= allowed for actions in found), operation
