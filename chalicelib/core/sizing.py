@@ -90,7 +90,8 @@ def machines_wanted(load: Load) -> int:
     have = load.machines
     if load.waiting <= 0:
         return min(have, load.limit, _spare(load))
-    most = min(load.limit, load.limit_new, load.jobs, have + load.waiting)
+    # One for each waiting job, beside those that are there: those that are coming are for these.
+    most = min(load.limit, load.limit_new, load.jobs, have - load.coming + load.waiting)
     if most <= have:
         return min(have, load.limit, load.jobs)
     best = _best(load, most)
@@ -117,7 +118,8 @@ def _best(load: Load, most: int) -> int:
         left = seconds_left(load, machines, there, alike=False)
         if left > latest_apart or seconds_left(load, machines, there) > latest_alike:
             continue
-        price = (machines * left - (machines - have) * LAUNCH) * left
+        unbilled = (load.coming + machines - have) * LAUNCH  # none of these is launched yet
+        price = (machines * left - unbilled) * left
         best, least = (machines, price) if price < least else (best, least)
     return best
 
@@ -199,8 +201,10 @@ def load_of(record: RunRecord, config: RunConfig, seen: Observation) -> Load:
     found = capacity(record, seen)
     finishing = {host.instance_id for host in found.leaving if host.busy}
     empty = {host.instance_id for host in found.leaving} - finishing
-    # Those that spot takes back are gone in two minutes: their replacements may come meanwhile.
-    staying = len(finishing & seen.drained)
+    # Those that spot takes back are gone in two minutes: their replacements may come meanwhile. And
+    # those that can be called back come before any others.
+    revivable = {host.instance_id for host in found.revivable}
+    staying = len((finishing & seen.drained) - revivable)
     working = [view for view in seen.instances if view.works and view.instance_id not in empty]
     slots = config.slots_per_machine * len(working)
     # Counts lag: no more jobs are held than there are slots, and what nobody holds waits.

@@ -225,6 +225,13 @@ def test_those_that_a_spot_notice_drains_or_that_are_silent_are_not(fields: dict
     assert of(ActivateInstances, decide_scale_in(record, SETTINGS, sight)) == []
 
 
+def test_where_no_more_are_allowed_those_that_leave_are_called_back() -> None:
+    settings = config(CLUSTER_MACHINES=3, TASKS_PER_MACHINE=1, DOCKER_CORES=1)
+    record, sight = leaving_world(waiting=60)
+    assert ids(decide_scale_in(record, settings, sight), ActivateInstances) == {"i-1", "i-2"}
+    assert missing_machines(record, settings, sight) == 0
+
+
 def test_machines_that_finish_their_jobs_count_towards_those_allowed() -> None:
     silent = (host(1, status="DRAINING", connected=False), host(2, status="DRAINING"))
     settings = config(CLUSTER_MACHINES=3, TASKS_PER_MACHINE=1, DOCKER_CORES=1)

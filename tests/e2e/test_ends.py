@@ -25,10 +25,11 @@ RESULTS = ("Cells.csv", "Image.csv", "Nuclei.csv")
 
 
 def submit(outside: Outside, app: str, objects: dict[str, bytes], **changes: object) -> None:
-    """Put a project's objects, then a job file for all wells with its configuration."""
+    """Put a project's objects, then a job file for all wells with its configuration. Each job starts
+    CellProfiler anew: one that is warm has done a well before anything can happen to it."""
     for key, body in objects.items():
         outside.put(key, body)
-    keys = config(app, outside.bucket, **{"DOCKER_CORES": 1, **changes})
+    keys = config(app, outside.bucket, **{"DOCKER_CORES": 1, "ENGINE": "cli", **changes})
     outside.submit(app, {**job_file(app.lower(), WELLS), "config": keys})
 
 
